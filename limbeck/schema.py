@@ -25,6 +25,7 @@ class Example:
     answers: tuple[str, ...] = ()  # accepted besides the label
     own_choices: bool = False  # the row's are shown after its segments, a task's are not
     rationales: tuple[str, ...] = ()  # all, where a question has several; the first is `rationale`
+    rectified: bool = False  # its rationales were written with the label as a hint
     wrong_rationales: tuple[str, ...] = ()  # that led the teacher to another answer
     reverse: tuple[str, str] | None = None  # a question that asks for what this one gives, and its rationale
     votes: tuple[tuple[str, float], ...] = ()  # shares of a teacher's answers, or probabilities, by label

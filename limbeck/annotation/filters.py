@@ -5,7 +5,7 @@ The vote, the answer of most samples, is self-consistency (Wang et al. 2022, arX
 
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import cache
@@ -94,29 +94,54 @@ class Sample:
 
 @dataclass(frozen=True, slots=True)
 class Annotation:
-    """A question, its samples in order, and their vote, its `teacher_label`."""
+    """A question, its samples in order, and the votes of those without a hint."""
 
     example: Example
     samples: Sequence[Sample]
-    vote: str | None  # of the answers without a hint; None: there are none
-    agreement: float  # the vote's share of these
+    votes: Mapping[str, float]  # shares by answer
 
     @property
-    def rationales(self) -> list[str]:
-        return [str(sample.rationale) for sample in self.samples if sample.outcome is Outcome.KEPT]
+    def vote(self) -> str | None:
+        """The most frequent answer, in a tie the first, its `teacher_label`; None: there are none."""
+        return max(self.votes, key=self.votes.__getitem__, default=None)
+
+    @property
+    def agreement(self) -> float:
+        """The vote's share of the answers."""
+        return max(self.votes.values(), default=0.0)
+
+    @property
+    def rectified(self) -> bool:
+        """True if rationales were kept, but only with the label as a hint."""
+        hints = [sample.hinted for sample in self.samples if sample.outcome is Outcome.KEPT]
+        return bool(hints) and all(hints)
+
+    @property
+    def rationales(self) -> tuple[str, ...]:
+        """The rationales kept, each once: those without a hint, or if there are none those with it."""
+        return self._texts(Outcome.KEPT, hinted=self.rectified)
+
+    @property
+    def wrong_rationales(self) -> tuple[str, ...]:
+        """The rationales without a hint that led to a wrong answer, each once."""
+        return self._texts(Outcome.WRONG, hinted=False)
+
+    def _texts(self, outcome: Outcome, *, hinted: bool) -> tuple[str, ...]:
+        samples = [sample for sample in self.samples if sample.outcome is outcome and sample.hinted is hinted]
+        return tuple(dict.fromkeys(str(sample.rationale) for sample in samples))
 
 
 def sift(
     example: Example, samples: Sequence[Sample], task: Task, *, filters: FilterSettings, source: RationaleSource
 ) -> Annotation:
-    """Return a question with its vote, and give each sample an outcome.
+    """Return a question with its votes, and give each sample an outcome.
 
     Hinted samples do not vote, and are held to the gold label even without `gold`.
     """
     for sample in samples:
         sample.rationale, sample.label = read_reply(sample.text or "", sample.thoughts, task, example, source=source)
     votes = [sample.label for sample in samples if sample.label and not sample.hinted]
-    annotation = Annotation(example, samples, *majority(votes, task))
+    annotation = Annotation(example, samples, shares(votes, task))
     firsts: dict[str, Sample] = {}
     for sample in samples:
         if source != "content" and sample.label is None and sample.rationale is not None:
@@ -150,17 +175,14 @@ def _outcome(sample: Sample, annotation: Annotation, task: Task, filters: Filter
     return next((outcome for outcome, faulty in faults if faulty), Outcome.KEPT)
 
 
-def majority(labels: Sequence[str], task: Task) -> tuple[str | None, float]:
-    """Return the most frequent answer, as first spelled, and its share; in a tie the first.
+def shares(labels: Sequence[str], task: Task) -> dict[str, float]:
+    """Return the share of each answer, as first spelled and in the order of first votes.
 
     Answers count together where each is right by the other, but for rounded decimals.
     """
-    if not labels:
-        return None, 0.0
     numbers = [value(label) if task.equal is same_value else None for label in labels]
     keys = [normalise(label) if number is None else number for label, number in zip(labels, numbers, strict=True)]
-    winner, votes = Counter(keys).most_common(1)[0]
-    return labels[keys.index(winner)], votes / len(labels)
+    return {labels[keys.index(key)]: votes / len(labels) for key, votes in Counter(keys).items()}
 
 
 def words(text: str) -> int:

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -9,6 +10,7 @@ from pydantic import BeforeValidator, Field, StringConstraints
 
 from limbeck.annotation.filters import Annotation, FilterSettings, Sample, sift
 from limbeck.annotation.prompts import load_prompt
+from limbeck.annotation.reverse import Reversal, ReversePrompt, Step
 from limbeck.data.load import digest
 from limbeck.data.rows import Column, read_rows
 from limbeck.files import STDIO
@@ -38,6 +40,7 @@ class Job(TaskSettings, AskingSettings):
     rationale: RationaleSource = Field("content", description="taken from the reply's content, its thoughts, or both")
     sampling: SamplingSettings = SamplingSettings()
     rationalise: bool = Field(False, description="ask again, with the label as a hint, what came out wrong")
+    reverse: bool = Field(False, description="ask for reverse questions, too, of rows with a label")
     filters: FilterSettings = FilterSettings()
 
     def bill(self, tokens: Tokens) -> dict[str, Any]:
@@ -64,6 +67,7 @@ class OpenJob:
             "extra": job.sampling.extra,
         }
         self.prompt = fingerprint(self.sent)
+        self.reverse = ReversePrompt(job.teacher.name, job.sampling, job.rationale)
 
     def requests(self, examples: Sequence[Example] | None = None, *, hint: bool = False) -> list[Request]:
         """Return requests for all samples of examples (default: all), round by round; with a hint for one."""
@@ -80,6 +84,17 @@ class OpenJob:
             if row.example.label and not right and all(sample.text is not None for sample in samples):
                 mistaken.append(row.example)
         return self.requests(mistaken, hint=True)
+
+    def reversals(self, store: Store | None) -> list[Reversal]:
+        """Return how far the reverse questions of labelled examples are; without `reverse: true` none."""
+        examples = [example for example in self.examples if example.label and self.job.reverse]
+        results = store.results(self.job.teacher.name, self.reverse.prompt) if store and examples else {}
+        questions = (self._prompt.messages(example)[-1]["content"] for example in examples)
+        return [self.reverse.reversal(*row, results) for row in zip(examples, questions, strict=True)]
+
+    def reverse_requests(self, store: Store, steps: Sequence[Step] = tuple(Step)) -> list[Request]:
+        """Return the next requests for reverse questions, of these steps."""
+        return [row.request for row in self.reversals(store) if row.request and row.step in steps]
 
     def annotations(self, store: Store) -> list[Annotation]:
         """Return every example with its samples in the store, sifted."""
@@ -114,6 +129,12 @@ def annotate(job: Job, watch: Watch = unwatched) -> dict[str, Any]:
         tally, rows = session.tally, {"count": len(opened.examples), "sha256": digest(opened.examples)}
         session.begin(opened.prompt, opened.sent, rows)
         session.ask(job.sampling, opened.requests, lambda: opened.hinted_requests(store))
+        answers = store.answered(job.teacher.name, opened.prompt)
+        if job.reverse:
+            session.begin(opened.reverse.prompt, opened.reverse.sent, rows)
+            session.ask(opened.reverse.sampling, *(partial(opened.reverse_requests, store, [step]) for step in Step))
+            answers |= store.answered(job.teacher.name, opened.reverse.prompt)
+        requests = [*opened.requests(), *opened.hinted_requests(store), *opened.reverse_requests(store)]
         return {
             "requests": tally.sent,
             "stored": tally.stored,
@@ -121,31 +142,37 @@ def annotate(job: Job, watch: Watch = unwatched) -> dict[str, Any]:
             "reasons": tally.reasons,
             **job.bill(tally.tokens),
             "stopped": tally.stopped,
-            "answers": len(store.answered(job.teacher.name, opened.prompt)),
-            "missing": len(store.missing([*opened.requests(), *opened.hinted_requests(store)])),
+            "answers": len(answers),
+            "missing": len(store.missing(requests)),
         }
 
 
 def plan(job: Job) -> dict[str, Any]:
-    """Return the answers `missing`, the most that may be asked again `hinted`, and what was `spent`.
+    """Return the answers `missing`, the most that may be asked again `hinted` and for `reverse`, and what was `spent`.
 
     `tokens` and `cost` are the most for these requests, each sent once. Raises LimbeckError for a bad row or prompt.
     """
     opened = OpenJob(job)
     missing, hinted, used = opened.requests(), list[Request](), Tokens()
+    reversals = opened.reversals(None)
     if job.store.exists():
         with Store(job.store, create=False) as store:
             missing, hinted = store.missing(missing), store.missing(opened.hinted_requests(store))
+            reversals = opened.reversals(store)
             used, _ = store.usage(job.teacher.name)
     if job.rationalise:  # an answer that is not there yet may be wrong
         ids = {request.example for request in missing}
         hinted += opened.requests([row for row in opened.examples if row.label and row.id in ids], hint=True)
-    tokens = Tokens(*map(sum, zip(*(request.ceiling for request in (*missing, *hinted)), strict=True)))
+    ceilings = [request.ceiling for request in (*missing, *hinted)]
+    unique = {(row.texts["question"], row.example.label): row for row in reversals}.values()
+    reverse = [request.ceiling for row in unique for request in opened.reverse.remaining(row)]
+    tokens = Tokens(*map(sum, zip(*ceilings, *reverse, strict=True)))
     return {
         "teacher": job.teacher.name,
         "questions": len(opened.examples),
         "missing": len(missing),
         "hinted": len(hinted),
+        "reverse": len(reverse),
         **job.bill(tokens),
         "spent": job.bill(used),
     }

@@ -50,7 +50,7 @@ class Prompt(Settings):
 
     def messages(self, example: Example, hint: bool = False) -> list[ChatMessage]:
         """Return the system's turn, the worked examples and the question, with the label if `hint`."""
-        hint_text = f"\n\n{_filled(self.hint, {'label': example.label})}" if hint else ""
+        hint_text = f"\n\n{filled(self.hint, {'label': example.label})}" if hint else ""
         return [*self._opening, {"role": "user", "content": self._user_turn(example) + hint_text}]
 
     @cached_property
@@ -68,7 +68,7 @@ class Prompt(Settings):
         if self.choices is not None and example.choices:
             last = last.removesuffix(listing(example.choices))
             choices = "\n".join(f"- {choice}" for choice in example.choices)
-            listed = "\n\n" + _filled(self.choices, {"choices": choices})
+            listed = "\n\n" + filled(self.choices, {"choices": choices})
         else:
             last = last.removesuffix(example.choices_text) + example.choices_text
         segments = [*front, last]
@@ -77,7 +77,7 @@ class Prompt(Settings):
         for name in _PLACEHOLDER.findall(self.question):
             if name not in inputs:
                 raise DataError(f"example {example.id!r:.60} lacks the {{{name}}} of the prompt's question")
-        return _filled(self.question, inputs) + listed
+        return filled(self.question, inputs) + listed
 
 
 def load_prompt(task: Task, path: Path | None = None) -> Prompt:
@@ -108,6 +108,6 @@ def _worked_examples(rows: list[dict[str, Any]], task: Task, path: Path) -> list
     return list(map(WorkedExample, examples, replies))
 
 
-def _filled(template: str, values: Mapping[str, str]) -> str:
-    # in one pass, since texts may hold braces
+def filled(template: str, values: Mapping[str, str]) -> str:
+    """Return the template with values for its placeholders, in one pass, since texts may hold braces."""
     return _PLACEHOLDER.sub(lambda placeholder: values[placeholder[1]], template)

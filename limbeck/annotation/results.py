@@ -4,20 +4,20 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from importlib.metadata import version
-from itertools import chain, count
 from pathlib import Path
 from typing import Any
 
 from limbeck import hub
-from limbeck.annotation.filters import Annotation, Outcome
+from limbeck.annotation.filters import Annotation, Outcome, Sample
 from limbeck.annotation.job import Job, OpenJob
+from limbeck.annotation.reverse import Reversal, ReverseOutcome
 from limbeck.data.conversations import Form, LeftOut, export_rows, read_conversations
 from limbeck.data.mismatch import teacher_mismatch
 from limbeck.data.sources import ArchiveSource
 from limbeck.errors import DataError, FileError, RecipeError, unknown
 from limbeck.files import check_writable, is_stream, read_json, write_json, write_jsonl
 from limbeck.llm.messages import Tokens
-from limbeck.llm.store import Store
+from limbeck.llm.store import Result, Store
 from limbeck.schema import Example
 from limbeck.stats.intervals import wilson
 from limbeck.tasks import Task, get, is_right
@@ -30,8 +30,9 @@ configs:
 
 # {name}
 
-{rows} rows, with {rationales} rationales that {teacher} wrote, asked and filtered by limbeck {limbeck}. Where the rows'
-labels come from, who wrote their questions, and under what license, is for the owner to say.
+{rows} rows, with {rationales} rationales that {teacher} wrote, asked and filtered by limbeck {limbeck}; in {rectified}
+rows it had the label as a hint. Where the rows' labels come from, who wrote their questions, and under what license, is
+for the owner to say.
 """
 
 
@@ -41,6 +42,7 @@ class Results:
 
     opened: OpenJob
     annotations: Sequence[Annotation]
+    reversals: Sequence[Reversal]  # of labelled examples, if the job asks for reverse questions
     used: Tokens
 
 
@@ -48,7 +50,8 @@ def read_results(job: Job) -> Results:
     """Read the job's store. Raises LimbeckError without one, and for a bad row or prompt."""
     opened = OpenJob(job)
     with Store(job.store, create=False) as store:
-        return Results(opened, opened.annotations(store), store.usage(job.teacher.name)[0])
+        used, _ = store.usage(job.teacher.name)
+        return Results(opened, opened.annotations(store), opened.reversals(store), used)
 
 
 def summary(results: Results) -> dict[str, Any]:
@@ -56,7 +59,9 @@ def summary(results: Results) -> dict[str, Any]:
     annotations, task, job = results.annotations, results.opened.task, results.opened.job
     samples = [sample for row in annotations for sample in row.samples]
     outcomes = Counter(sample.outcome for sample in samples)
-    failures = [(str(sample.failure), sample.reason) for sample in samples if sample.failure]
+    reverse = Counter(row.outcome for row in results.reversals)
+    answers: list[Sample | Result] = [*samples, *(row.result for row in results.reversals if row.result)]
+    failures = [(str(answer.failure), answer.reason) for answer in answers if answer.failure]
     graded = [is_right(task, row.vote, row.example) for row in annotations if row.vote and row.example.label]
     answered = []
     for row in annotations:
@@ -77,7 +82,12 @@ def summary(results: Results) -> dict[str, Any]:
             "without_label": sum(not row.example.label for row in annotations),
         },
         "doubt": teacher_mismatch(answered, task),
-        "kept": {"rationales": outcomes[Outcome.KEPT], "questions": sum(bool(row.rationales) for row in annotations)},
+        "kept": {
+            "rationales": outcomes[Outcome.KEPT],
+            "rectified": sum(row.rectified for row in annotations),
+            "questions": sum(bool(row.rationales) for row in annotations),
+        },
+        **({"reverse": {outcome.value: reverse[outcome] for outcome in ReverseOutcome}} if job.reverse else {}),
         "spent": job.bill(results.used),
     }
 
@@ -85,34 +95,48 @@ def summary(results: Results) -> dict[str, Any]:
 def training_examples(results: Results, *, all_rationales: bool = False) -> list[Example]:
     """Return the job's examples with the teacher's vote and the first kept rationale.
 
-    An agreed vote replaces an unknown label; without one the question is left out. With `all_rationales` a question
-    has a row for each kept rationale: `id`, `id#2`, `id#3`.
+    An agreed vote replaces an unknown label; without one the question is left out. `all_rationales` adds the other
+    rationales kept, the wrong ones, and the shares of the votes.
     """
-    ids = {row.example.id for row in results.annotations}
+    pairs = {row.example.id: row.pair for row in results.reversals}
     examples = []
     for row in results.annotations:
         agreed = row.agreement >= results.opened.job.filters.agreement
         if not (label := row.example.label or (agreed and row.vote)):
             continue
-        numbered = (id for number in count(2) if (id := f"{row.example.id}#{number}") not in ids)
-        rationales: list[str | None] = [*row.rationales[: None if all_rationales else 1]] or [None]
-        for rationale, id in zip(rationales, chain([row.example.id], numbered), strict=False):
-            ids.add(id)
-            examples.append(replace(row.example, id=id, label=label, teacher_label=row.vote, rationale=rationale))
+        example = replace(
+            row.example,
+            label=label,
+            teacher_label=row.vote,
+            rationale=next(iter(row.rationales), None),
+            rationales=row.rationales if all_rationales and len(row.rationales) > 1 else (),
+            rectified=row.rectified,
+            wrong_rationales=row.wrong_rationales if all_rationales else (),
+            reverse=pairs.get(row.example.id, row.example.reverse),
+            votes=tuple(row.votes.items()) if all_rationales else (),
+        )
+        examples.append(example)
     return examples
 
 
 def replies(results: Results, outcome: str, limit: int) -> list[dict[str, Any]]:
-    """Return the first replies of an outcome, or their errors, with the answer `read`."""
-    if outcome not in list(Outcome):
-        raise unknown("outcome", outcome, map(str, Outcome))
-    rows = []
-    for row in results.annotations:
-        for sample in row.samples:
-            if sample.outcome == outcome != Outcome.NOT_ASKED:
-                text = sample.reason or sample.text or sample.thoughts
-                rows.append({"id": row.example.id, "label": row.example.label, "read": sample.label, "text": text})
-    return rows[:limit]
+    """Return the first replies of an outcome, or their errors, with the answer `read`.
+
+    Of reverse questions it is the last reply, with the question read before it.
+    """
+    if outcome not in [*Outcome, *ReverseOutcome]:
+        raise unknown("outcome", outcome, map(str, [*Outcome, *ReverseOutcome]))
+    answers: list[tuple[Example, str, str | None, Sample | Result]] = [
+        (row.example, sample.outcome, sample.label, sample) for row in results.annotations for sample in row.samples
+    ]
+    for row in results.reversals:
+        if row.result:
+            answers.append((row.example, row.outcome, row.texts.get("reverse_question"), row.result))
+    return [
+        {"id": example.id, "label": example.label, "read": label, "text": reply.reason or reply.text or reply.thoughts}
+        for example, fate, label, reply in answers
+        if fate == outcome != Outcome.NOT_ASKED
+    ][:limit]
 
 
 def export(job: Job, output: Path, form: Form, *, all_rationales: bool = False) -> dict[str, Any]:
@@ -130,8 +154,9 @@ def export(job: Job, output: Path, form: Form, *, all_rationales: bool = False) 
     provenance = {
         "form": form,
         "rows": len(rows),
-        "left_out": left_out + len(results.annotations) - len(training_examples(results)),
-        "rationales": sum(example.rationale is not None for example in examples),
+        "left_out": left_out + len(results.annotations) - len(examples),
+        "rationales": sum(len(example.rationales) or example.rationale is not None for example in examples),
+        "rectified": sum(example.rectified for example in examples),
         **summary(results),
         "job": job.model_dump(mode="json", exclude_none=True),
         "prompt": results.opened.prompt,

@@ -77,7 +77,7 @@ def export(
     *,
     changes: terminal.Changes = None,
     form: Annotated[Form, option("limbeck: rows to train on here; else other trainers' form.")] = "limbeck",
-    all_rationales: Annotated[bool, option("Write every rationale kept, not one a question.", "--every")] = False,
+    all_rationales: Annotated[bool, option("Write all rationales, wrong ones and votes too.", "--every")] = False,
     hub: Annotated[str | None, option("Upload the file as a data set of the Hub, too.", metavar="NAME")] = None,
     public: terminal.Public = False,
     yes: terminal.Yes = False,
@@ -89,9 +89,10 @@ def export(
     if (public and hub is None) or (hub is not None and is_stream(output)):
         raise RecipeError("--hub NAME uploads the file of --output, no stream; --public needs it")
     provenance = results.export(Job.load(job, changes or ()), output, form, all_rationales=all_rationales)
-    counts = f"{provenance['rows']} rows, {provenance['rationales']} of them with a rationale"
+    counts = f"{provenance['rows']} rows with {provenance['rationales']} rationales"
+    rectified = f", {provenance['rectified']} of them rectified" if provenance["rectified"] else ""
     left_out = f"; {provenance['left_out']} left out" if provenance["left_out"] else ""
-    terminal.print_about(output, f"{output}: {counts}{left_out}")
+    terminal.print_about(output, f"{output}: {counts}{rectified}{left_out}")
     if hub is not None:
         terminal.confirm_upload(str(output), hub, public=public, yes=yes)
         print(results.upload(output, hub, private=not public))

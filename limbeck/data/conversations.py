@@ -121,11 +121,15 @@ def _last_exchange(turns: list[tuple[str, Message]]) -> tuple[str, Message]:
 def export_rows(examples: Sequence[Example], task: Task, form: Form) -> tuple[list[dict[str, Any]], int]:
     """Return the examples as rows for JSON, and the number left out.
 
-    `read_rows` reads `limbeck` rows back as they were. The targets of the other forms, TRL's and Alpaca's, are the
-    rationale, then a line with the task's marker and the label.
+    `read_rows` reads `limbeck` rows back as they were. The other forms, TRL's and Alpaca's, have a row for each
+    rationale; its target is the rationale, then a line with the task's marker and the label.
     """
     complete = [row for row in examples if form == "limbeck" or (row.rationale is not None and row.label)]
-    return [_exported(example, task, form) for example in complete], len(examples) - len(complete)
+    left_out = len(examples) - len(complete)
+    if form != "limbeck":
+        texts = [(row, text) for row in complete for text in dict.fromkeys([row.rationale, *row.rationales])]
+        complete = [replace(row, rationale=text) for row, text in texts]
+    return [_exported(example, task, form) for example in complete], left_out
 
 
 def _exported(example: Example, task: Task, form: Form) -> dict[str, Any]:

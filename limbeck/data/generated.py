@@ -3,7 +3,7 @@
 import hashlib
 import operator
 import random
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
@@ -17,6 +17,7 @@ from limbeck.tasks import Split, Task
 
 _WORDS = {"+": "plus", "-": "minus", "*": "times", "/": "divided by"}
 _MISTAKES = {"+": "-*", "-": "+", "*": "+", "/": "*-"}  # operations that the teacher takes for another
+_INVERSES = {"+": "-", "-": "+", "*": "/", "/": "*"}
 _APPLY = {"+": operator.add, "-": operator.sub, "*": operator.mul, "/": operator.truediv}
 # A T5 of width 128, 2 layers a side, 900 steps of 32 rows, never learns to copy numbers up to 99 (3 % right); up to 20
 # it does, and has to learn which number is asked for (40 to 50 % right).
@@ -36,6 +37,7 @@ class GeneratedSource(Settings):
     test_rows: int = Field(500, ge=1, le=100_000)
     error_rate: float = Field(0.2, ge=0, le=1)  # of the teacher, in every split
     seed: int = 0
+    reverse: bool = False  # rows have a reverse question, too
 
     def read(self, task: Task) -> dict[str, list[Example]]:
         assert task.name == "arithmetic"
@@ -55,7 +57,9 @@ class GeneratedSource(Settings):
                 continue
             answer = problem.with_mistake(errors) if errors.random() < self.error_rate else problem
             id = f"{split}-{len(examples)}"
-            examples[question] = Example(id, (question,), problem.equation, answer.rationale, answer.equation)
+            reverse = problem.reverse if self.reverse else None
+            texts = (problem.equation, answer.rationale, answer.equation)
+            examples[question] = Example(id, (question,), *texts, reverse=reverse)
         return list(examples.values())
 
 
@@ -86,9 +90,21 @@ class _WordProblem:
 
     @property
     def rationale(self) -> str:
-        pairs = zip(self.operations, "bc", strict=False)
-        steps = ", then ".join(f"{_WORDS[operation]} {{{letter}}}" for operation, letter in pairs)
+        steps = self._steps(zip(self.operations, "bc", strict=False))
         return f"{self.wording['facts']} So we need {{a}} {steps}.".format(**self.words, **self.numbers)
+
+    @property
+    def reverse(self) -> tuple[str, str]:
+        """A question for the first number, X, that states the result, and the rationale, which undoes the steps."""
+        result = f"{_values(self.operations, list(self.numbers.values()))[-1]:.0f}"
+        steps = [(_INVERSES[operation], letter) for operation, letter in zip(self.operations, "bc", strict=False)]
+        question = f"{self.wording['question']} The answer is {result}. What is X?"
+        rationale = f"{self.wording['facts']} So X is {result} {self._steps(reversed(steps))}."
+        numbers = {**self.numbers, "a": "X"}
+        return question.format(**self.words, **numbers), rationale.format(**self.words, **numbers)
+
+    def _steps(self, steps: Iterable[tuple[str, str]]) -> str:
+        return ", then ".join(f"{_WORDS[operation]} {self.numbers[letter]}" for operation, letter in steps)
 
     def with_mistake(self, rng: random.Random) -> "_WordProblem":
         """Return the problem with a wrong operation or the number that is not needed."""

@@ -21,7 +21,7 @@ log = logging.getLogger(__name__)
 # fmt: off
 Column = Literal[
     "input", "label", "rationale", "id", "teacher_label", "choices", "answers",
-    "rationales", "wrong_rationales", "reverse", "votes",
+    "rationales", "rectified", "wrong_rationales", "reverse", "votes",
 ]
 # fmt: on
 # the file's names by limbeck's: one, several (`choices: [A, B, C]`), or a nested one (`question.stem`)
@@ -196,6 +196,7 @@ def read_row(table_row: TableRow, task: Task, columns: Columns) -> Draft:
             answers=tuple(answers),
             own_choices=own_choices,
             rationales=rationales if len(rationales) > 1 else (),
+            rectified=_truth(row.get("rectified"), "rectified"),
             wrong_rationales=_rationales(row, "wrong_rationales"),
             reverse=_reverse(row.get("reverse")),
             votes=_votes(row.get("votes")),
@@ -206,6 +207,14 @@ def read_row(table_row: TableRow, task: Task, columns: Columns) -> Draft:
 def _rationales(row: Row, column: str) -> tuple[str, ...]:
     """Return the texts in a column, each once."""
     return tuple(dict.fromkeys(map(without_calculations, _texts(_listed(row.get(column)), column))))
+
+
+def _truth(cell: Any, field: str) -> bool:
+    """Return the truth value in a cell; False where it is missing."""
+    text = "false" if is_missing(cell) else str(cell_text(cell)).casefold()
+    if text not in ("true", "false"):
+        raise DataError(f"true or false was expected, not {cell!r:.40}", field=field)
+    return text == "true"
 
 
 def _reverse(cell: Any) -> tuple[str, str] | None:

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from limbeck.annotation.filters import Annotation, FilterSettings, Sample, foreign, leaks, majority, sift, words
+from limbeck.annotation.filters import Annotation, FilterSettings, Sample, foreign, leaks, shares, sift, words
 from limbeck.data import DataSettings, read
 from limbeck.errors import LimbeckError
 from limbeck.schema import Example
@@ -79,7 +79,11 @@ def test_agreement_is_of_the_samples_that_answered_without_a_hint() -> None:
     assert outcomes(APPLES, *samples, agreement=0.67) == ["wrong", "low agreement", "low agreement", *others]
     annotation = sifted(APPLES, samples)
     assert (annotation.vote, annotation.agreement) == ("(84 / 2)", 2 / 3)
-    assert annotation.rationales[1:] == ["Two friends get 84 apples.", "So Luke shares 84 apples with 2."]
+    assert annotation.rationales == ("Luke shares 84 apples with 2.", "Two friends get 84 apples.")  # a hint's apart
+    assert (annotation.rectified, annotation.wrong_rationales) == (False, ("Luke keeps 84 and 2.",))
+    annotation = sifted(APPLES, (WRONG, WRONG, hint(WRONG), hint(RIGHT)))
+    assert (annotation.rectified, annotation.rationales) == (True, ("Luke shares 84 apples with 2.",))
+    assert (annotation.votes, annotation.wrong_rationales) == ({"(84 + 2)": 1}, ("Luke keeps 84 and 2.",))
 
 
 def test_precedence() -> None:
@@ -113,11 +117,13 @@ labels = st.lists(st.sampled_from(PIECES) | st.text(max_size=3), max_size=12)
 tasks = st.sampled_from([EQUATION, *TASKS.values()])
 
 
-def naive(answers: list[str], task: Task) -> tuple[str | None, float]:
+def naive(answers: list[str], task: Task) -> dict[str, float]:
     """Count by loops which answers are right by each other."""
-    counts = [sum(task.equal(a, b) and task.equal(b, a) for b in answers) for a in answers]
-    votes = max(counts, default=0)
-    return (answers[counts.index(votes)], votes / len(answers)) if votes else (None, 0)
+    groups: list[list[str]] = []
+    for answer in answers:
+        group = next((g for g in groups if task.equal(answer, g[0]) and task.equal(g[0], answer)), None)
+        groups.append([answer]) if group is None else group.append(answer)
+    return {group[0]: len(group) / len(answers) for group in groups}
 
 
 @given(labels, tasks, st.randoms(use_true_random=False))
@@ -125,13 +131,15 @@ def naive(answers: list[str], task: Task) -> tuple[str | None, float]:
 @example(["Rome", "paris.", "Paris", "rome"], get("custom"), random.Random(0))  # a tie, in several spellings
 @example(["0.1", "1 / 10", "0.3 - 0.2", "0.10000000000000001"], SVAMP, random.Random(0))  # exactly
 def test_votes_as_counted_by_loops_and_the_order_decides_ties_alone(answers, task, rng):
-    vote = majority(answers, task)
-    assert vote == naive(answers, task)
+    votes = naive(answers, task)
+    result = Annotation(OPEN, (), shares(answers, task))
+    assert result.votes == votes
+    assert (result.vote, result.agreement) == max(votes.items(), key=lambda item: item[1], default=(None, 0))
     rng.shuffle(answers)
-    shuffled = majority(answers, task)
-    assert vote[1] == shuffled[1]
-    if vote[1] > 0.5:
-        assert task.equal(str(vote[0]), str(shuffled[0]))
+    shuffled = Annotation(OPEN, (), shares(answers, task))
+    assert sorted(votes.values()) == sorted(shuffled.votes.values())
+    if result.agreement > 0.5:
+        assert task.equal(str(result.vote), str(shuffled.vote))
 
 
 @pytest.mark.parametrize("code", SENTENCES)

@@ -31,7 +31,7 @@ def test_the_counts_and_the_interval_of_the_accuracy(tmp_path):
     assert counts["votes"].pop("interval") == pytest.approx(interval, abs=1e-12)
     # without a vote: one that nothing can be read from, and two that were not asked
     assert counts["votes"] == {"accuracy": 7 / 9, "right": 7, "n": 9, "without_vote": 3, "without_label": 1}
-    assert counts["kept"] == {"rationales": 15, "questions": 8}
+    assert counts["kept"] == {"rationales": 15, "rectified": 0, "questions": 8}
     tokens = {"prompt": USED.prompt * 21, "completion": USED.completion * 21}
     assert counts["spent"] == {"tokens": tokens, "cost": None}
 
@@ -47,20 +47,53 @@ def test_questions_without_label_and_vote_are_left_out_and_counted(tmp_path):
     parts = [(row.id, row.label, row.teacher_label, row.rationale) for row in examples]
     # a label is known, but a third of the answers is too little to reason by
     assert parts == [("sure", "1", "1", "We think of it a little while."), ("known", "1", "1", None)]
-    for all_rationales, count in ((False, 2), (True, 3)):
+    for all_rationales, count in ((False, 1), (True, 2)):
         done = export(job, tmp_path / "annotated.jsonl", "limbeck", all_rationales=all_rationales)
-        assert (done["rows"], done["rationales"], done["left_out"]) == (count, count - 1, 2)
+        assert (done["rows"], done["rationales"], done["left_out"]) == (2, count, 2)
         assert read_json(tmp_path / "annotated.provenance.json") == json.loads(json.dumps(done))
-    assert [row["id"] for _, row in read_jsonl(tmp_path / "annotated.jsonl")] == ["sure", "sure#2", "known"]
-    assert export(job, tmp_path / "chat.jsonl", "messages", all_rationales=False)["left_out"] == 3
+        chat = export(job, tmp_path / "chat.jsonl", "messages", all_rationales=all_rationales)
+        assert (chat["rows"], chat["rationales"], chat["left_out"]) == (count, count, 3)
 
 
-def test_ids_stay_apart_whatever_they_are(tmp_path):
-    rows = [{"id": id, "input": f"{id}?", "label": "1"} for id in ("a", "a#2", "a#4", "a#2#2")]
-    job = make_job(tmp_path, rows, sampling={"samples": 3})
-    fill(job, {row["id"]: [reply_with("1", f"It has the reason {i} of some.") for i in range(3)] for row in rows})
-    ids = [row.id for row in training_examples(read_results(job), all_rationales=True)]
-    assert ids == ["a", "a#3", "a#5", "a#2", "a#2#3", "a#2#4", "a#4", "a#4#2", "a#4#3", "a#2#2", "a#2#2#2", "a#2#2#3"]
+def test_a_question_has_one_row_with_all_its_rationales_and_votes(tmp_path):
+    rows = [{"id": name, "input": f"{name}?", "label": "1"} for name in ("mixed", "hinted", "lost", "plain")]
+    rows[3] |= {"rationales": ["Of another", "teacher."], "votes": {"7": 1}}
+    job = make_job(tmp_path, rows, sampling={"samples": 5}, answer="number", rationalise=True)
+    wrong = [reply_with("2", "It must be two."), reply_with("2.0", "It must be two."), reply_with("3", "Three it is.")]
+    mixed = [reply_with("1", "One is enough."), *wrong, reply_with("1.0", "It is one.")]
+    mistaken = [*wrong, "Hm.", "The answer is 4."]
+    fill(job, {"mixed": mixed, "hinted": mistaken, "lost": mistaken, "plain": [reply_with("1")]})
+    hints = {"mixed": [reply_with("1", "By a hint.")], "hinted": [reply_with("1", "By reasoning.")]}
+    fill(job, hints | {"lost": [reply_with("5", "Five after all.")]}, hint=True)
+    done = export(job, tmp_path / "every.jsonl", "limbeck", all_rationales=True)
+    assert [done[name] for name in ("rows", "rationales", "rectified", "left_out")] == [4, 4, 1, 0]
+    assert done["kept"] == {"rationales": 5, "rectified": 1, "questions": 3}
+    wrongs = ["It must be two.", "Three it is."]
+    columns = ("rationale", "rationales", "rectified", "wrong_rationales", "votes")
+    expected = {
+        "mixed": ("One is enough.", ["One is enough.", "It is one."], None, wrongs, {"1": 0.4, "2": 0.4, "3": 0.2}),
+        "hinted": ("By reasoning.", None, True, wrongs, {"2": 0.5, "3": 0.25, "4": 0.25}),
+        "lost": (None, None, None, wrongs, {"2": 0.5, "3": 0.25, "4": 0.25}),
+        "plain": ("We think of it a little while.", None, None, None, {"1": 1.0}),
+    }
+    exported = {row["id"]: row for _, row in read_jsonl(tmp_path / "every.jsonl")}
+    assert {id: tuple(row.get(name) for name in columns) for id, row in exported.items()} == expected
+    assert read_rows(tmp_path / "every.jsonl") == training_examples(read_results(job), all_rationales=True)
+    export(job, tmp_path / "first.jsonl", "limbeck")
+    for _, row in read_jsonl(tmp_path / "first.jsonl"):
+        assert [row.get(name) for name in columns] == [
+            *expected[row["id"]][:1],
+            None,
+            expected[row["id"]][2],
+            None,
+            None,
+        ]
+    for all_rationales, texts in ((True, expected["mixed"][1]), (False, expected["mixed"][:1])):
+        done = export(job, tmp_path / "pairs.jsonl", "prompt-completion", all_rationales=all_rationales)
+        pairs = [row["completion"] for _, row in read_jsonl(tmp_path / "pairs.jsonl")]
+        reasons = [*texts, "By reasoning.", "We think of it a little while."]
+        assert pairs == [f"{reason}\nThe answer is 1." for reason in reasons]
+        assert (done["rows"], done["rationales"], done["left_out"]) == (len(pairs), len(pairs), 1)
 
 
 def test_so_many_replies_of_an_outcome_and_no_more(tmp_path):

@@ -39,14 +39,33 @@ def test_a_job_from_its_cost_to_its_rows(limbeck, job, tmp_path):
     code, out, _ = limbeck("annotate", "show", "annotate.yaml", "--replies", "wrong")
     assert (code, "0.8000" in out, "of it I know nothing" in out) == (0, True, True)
     export = ("annotate", "export", "annotate.yaml", "--output")
-    assert limbeck(*export, "all.jsonl")[:2] == (0, "all.jsonl: 5 rows, 4 of them with a rationale\n")
+    assert limbeck(*export, "all.jsonl")[:2] == (0, "all.jsonl: 5 rows with 4 rationales\n")
     _, row = read_jsonl(tmp_path / "all.jsonl")[0]
     assert (row["id"], row["rationale"]) == ("questions-0", "It is asked for 0 here, plainly.")
     assert json.loads((tmp_path / "all.provenance.json").read_text())["job"]["rows"] == "questions.jsonl"
     out = limbeck(*export, "chat.jsonl", "--form", "messages")[1]
-    assert out == "chat.jsonl: 4 rows, 4 of them with a rationale; 1 left out\n"
+    assert out == "chat.jsonl: 4 rows with 4 rationales; 1 left out\n"
     assert limbeck("annotate", "import", "chat.jsonl", "--output", "back.jsonl")[0] == 0
     assert [row["label"] for _, row in read_jsonl(tmp_path / "back.jsonl")] == ["0", "1", "2", "3"]
+
+
+def test_hints_and_reverse_questions_are_counted(limbeck, job):
+    def teach(number, request):
+        if "Correct answer" in request.question:
+            return completion("Reverse question: Which number is asked for?")
+        return completion(f"It is plain to see.\nThe answer is {4 if 'known: 4' in request.question else 'no'}.")
+
+    with Server(teach) as server:
+        job(server.url, rationalise=True, reverse=True)
+        code, out, _ = limbeck("annotate", "run", "annotate.yaml", "--dry-run", "--json")
+        assert (code, json.loads(out)["reverse"]) == (0, 15)
+        assert limbeck("annotate", "run", "annotate.yaml")[0] == 0
+    out = limbeck("annotate", "export", "annotate.yaml", "--output", "all.jsonl", "--every")[1]
+    assert out == "all.jsonl: 5 rows with 1 rationales, 1 of them rectified\n"
+    counts = json.loads(limbeck("annotate", "show", "annotate.yaml", "--json")[1])
+    assert (counts["kept"]["rectified"], counts["reverse"]["refused"]) == (1, 5)
+    code, out, _ = limbeck("annotate", "show", "annotate.yaml", "--replies", "refused")
+    assert (code, "refused" in out, out.count("Which number is asked for?")) == (0, True, 3)
 
 
 def test_missing_answers_are_counted_and_exit_code_one(limbeck, job):

@@ -2,6 +2,7 @@
 
 import re
 from collections import Counter
+from dataclasses import replace
 
 import pytest
 
@@ -51,6 +52,22 @@ def test_the_teacher_errs_at_its_rate(rate: float) -> None:
     wrong = sum(evaluate(str(row.teacher_label)) != evaluate(row.label) for row in rows)
     assert abs(wrong / len(rows) - rate) < 0.05
     assert [row.segments for row in rows] == [row.segments for row in SPLITS["train"][:1500]]  # the same questions
+
+
+def test_a_reverse_question_asks_for_the_first_number_and_its_rationale_comes_to_it() -> None:
+    source = Source(train_rows=1500, valid_rows=1, test_rows=1, reverse=True, error_rate=1.0)
+    signs = {"plus": "+", "minus": "-", "times": "*", "divided by": "/"}
+    plain = source.model_copy(update={"reverse": False}).read(ARITHMETIC)["train"]
+    for row, same in zip(source.read(ARITHMETIC)["train"], plain, strict=True):
+        question, rationale = row.reverse or ("", "")
+        number = re.search(r"\d+", row.label)[0]
+        assert question.replace("X", number) == f"{row.input} The answer is {evaluate(row.label)}. What is {number}?"
+        text, *steps = re.fullmatch(r".* So X is (\d+) (.*)\.", rationale).groups()
+        for step in steps[0].split(", then "):
+            operation, operand = step.rsplit(" ", 1)
+            text = f"( {text} {signs[operation]} {operand} )"
+        assert evaluate(text) == int(number)
+        assert replace(row, reverse=None) == same
 
 
 def test_test_has_combinations_that_training_has_not() -> None:

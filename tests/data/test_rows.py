@@ -266,15 +266,24 @@ def test_choices_in_columns(read: Read, names: list[str]) -> None:
 
 def test_a_row_may_have_several_rationales_a_reverse_question_and_votes(read: Read) -> None:
     row: dict[str, Any] = {"input": "1+1?", "label": "2", "rationales": ["a b", "c", "a b"], "wrong_rationales": ["x"]}
-    row |= {"reverse": {"question": "2-1?", "rationale": "back"}, "votes": {"2": 3, "3": 1}}
+    row |= {"reverse": {"question": "2-1?", "rationale": "back"}, "votes": {"2": 3, "3": 1}, "rectified": True}
     (example,) = read([row])
     assert (example.rationale, example.rationales, example.wrong_rationales) == ("a b", ("a b", "c"), ("x",))
     assert (example.reverse, dict(example.votes)) == (("2-1?", "back"), {"2": 0.75, "3": 0.25})
+    assert example.rectified
     exported, _ = export_rows([example], get("custom"), "limbeck")
     assert [replace(row, id=example.id) for row in read(exported)] == [example]
 
 
-@pytest.mark.parametrize(("field", "value"), [("reverse", {"question": "q"}), ("votes", {"2": -1}), ("votes", ["2"])])
-def test_a_wrong_reverse_question_or_vote_is_named(read: Read, field: str, value: Any) -> None:
+@pytest.mark.parametrize(("value", "truth"), [(True, True), ("True", True), (False, False), ("", False), (None, False)])
+def test_truth_values(read: Read, value: Any, truth: bool) -> None:
+    assert read([{"input": "1+1?", "label": "2", "rectified": value}])[0].rectified is truth
+
+
+WRONG_CELLS = [("reverse", {"question": "q"}), ("votes", {"2": -1}), ("votes", ["2"]), ("rectified", "maybe")]
+
+
+@pytest.mark.parametrize(("field", "value"), [*WRONG_CELLS, ("rectified", 1), ("rectified", [True])])
+def test_a_wrong_reverse_question_vote_or_truth_value_is_named(read: Read, field: str, value: Any) -> None:
     with pytest.raises(DataError, match=rf"line 1: {field}:|:1: {field}:"):
         read([{"input": "1+1?", "label": "2", field: value}])
