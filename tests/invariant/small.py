@@ -31,6 +31,13 @@ def rows(split: str, count: int) -> list[dict[str, Any]]:
         }
         if number % 3 != 1:
             row["rationale"] = f"The {item} is of the {setting} ." + f" Each {item} is {colour} ." * (1 + number % 2)
+        if split == "train" and number % 4:
+            row["wrong_rationales"] = [f"Each {item} is {wrong} .", f"The {setting} is {wrong} ."][: number % 4]
+            row["votes"] = {colour: number % 4, wrong: 1}
+            row["reverse"] = {
+                "question": f"What is {colour} in the {setting} ?",
+                "rationale": f"Each {item} is {colour} .",
+            }
         table.append(row)
     return table
 
@@ -47,7 +54,7 @@ def graded_answers(shift: float, count: int = 120) -> list[dict[str, Any]]:
 
 def _tokenizer(start: str | None, end: str) -> PreTrainedTokenizerFast:
     """Return a tokenizer of whole words that ends a text with `end` and may begin it with `start`."""
-    texts = [str(value) for row in rows("train", 30) for value in row.values()]
+    texts = [value for row in rows("train", 30) for value in row.values() if isinstance(value, str)]
     frames = ["predict: explain: Question: Answer: Rationale: label: rationale: yes no"]
     words = sorted({word for text in [*texts, *frames] for word in text.split()})
     special = [name for name in ("<pad>", end, "<unk>", start) if name]
