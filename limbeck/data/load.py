@@ -31,15 +31,15 @@ class RationaleSettings(Settings):
     """The choice among a question's rationales, for which its label counts once, whatever their number."""
 
     per_question: Literal["all", "random", "best"] = Field(
-        "all", description="random: one drawn an epoch; best: the one that tells the reference most"
+        "all", description="random: one drawn an epoch; best: the one that tells the reference most, else the first"
     )
     reference: Path | None = Field(None, description="a run of mi-bound, by which rationales are chosen")
     drop: float = Field(0.0, ge=0, lt=1, description="share of all rationales left out: those that tell it least")
 
     @model_validator(mode="after")
     def _check_reference(self) -> Self:
-        if (self.reference is None) != (self.per_question != "best" and not self.drop):
-            raise ValueError("`best` and `drop` need the `reference`, a run of mi-bound, and nothing else does")
+        if (self.reference is None and self.drop) or (self.reference and not self.drop and self.per_question != "best"):
+            raise ValueError("`drop` needs a `reference`, a run of mi-bound, which only it and `best` read")
         return self
 
 

@@ -73,11 +73,11 @@ def share(example: Example, view: View, count: int) -> float:
 
 
 def source(example: Example, view: View) -> Source:
-    shown = _SOURCES.get(view, view)
+    prompt_view = _SOURCES.get(view, view)
     if view is View.REVERSE_RATIONALE and example.reverse:
-        return Source(shown, example.reverse[:1])
+        return Source(prompt_view, example.reverse[:1])
     rationale = (example.rationale or "") if view is View.GIVEN_RATIONALE else ""
-    return Source(shown, example.segments, example.choices_text, rationale)
+    return Source(prompt_view, example.segments, example.choices_text, rationale)
 
 
 def target(example: Example, view: View) -> str | None:

@@ -29,33 +29,33 @@ def select_rationales(
     """Return the examples with the chosen rationales, and the number of those left out.
 
     Of all rationales the share `drop` that tells the reference least is left out, then with `best` all but the one of
-    each question that tells it most (after Yan et al. 2025, arXiv 2509.23574). Raises LimbeckError where the reference
-    is no finished run of `mi-bound`.
+    each question that tells it most (after Yan et al. 2025, arXiv 2509.23574), or without a reference the first. Raises
+    LimbeckError where the reference is no finished run of `mi-bound`.
     """
-    if settings.reference is None:
-        return list(examples), 0
-    reference = open_run(settings.reference)
-    shown = [row for example in examples for row in variants(example, View.EXPLAIN) if row.rationale]
-    if View.GIVEN_RATIONALE not in reference.recipe.objective.build().views:
-        reason = f"{reference.path} is no run of mi-bound, whose student reads rationales"
-        raise RecipeError(reason, field="data.rationales.reference")
+    rationales = [row for example in examples for row in variants(example, View.EXPLAIN) if row.rationale]
+    gains = -np.arange(len(rationales))  # the first of a question most
+    if settings.reference is not None:
+        reference = open_run(settings.reference)
+        if View.GIVEN_RATIONALE not in reference.recipe.objective.build().views:
+            reason = f"{reference.path} is no run of mi-bound, whose student reads rationales"
+            raise RecipeError(reason, field="data.rationales.reference")
 
-    def gains_of(student: Student) -> list[float]:
-        return pointwise(student, shown, batch_size=batch_size, title="usable information of rationales").tolist()
+        def gains_of(student: Student) -> list[float]:
+            title = "usable information of rationales"
+            return pointwise(student, rationales, batch_size=batch_size, title=title).tolist()
 
-    gains = _kept(reference, "usable", shown, gains_of)
-    order = np.argsort(gains, kind="stable")[round(settings.drop * len(shown)) :]  # the least first
-    chosen: dict[str, list[int]] = defaultdict(list)
-    for number in order.tolist() if settings.per_question == "best" else sorted(order.tolist()):
-        chosen[shown[number].id].append(number)
+        gains = np.array(_cached(reference, "usable", rationales, gains_of))
+    least_first = np.argsort(gains, kind="stable")[round(settings.drop * len(rationales)) :].tolist()
+    by_question: dict[str, list[str]] = defaultdict(list)
+    for number in least_first if settings.per_question == "best" else sorted(least_first):
+        by_question[rationales[number].id].append(str(rationales[number].rationale))
     rows, total = [], 0
     for example in examples:
-        numbers = chosen[example.id][-1 if settings.per_question == "best" else 0 :]
-        rationales = tuple(str(shown[number].rationale) for number in numbers)
-        total += len(rationales)
-        several = rationales if len(rationales) > 1 else ()
-        rows.append(replace(example, rationale=next(iter(rationales), None), rationales=several))
-    return rows, len(shown) - total
+        texts = by_question[example.id][-1 if settings.per_question == "best" else 0 :]
+        total += len(texts)
+        several = tuple(texts) if len(texts) > 1 else ()
+        rows.append(replace(example, rationale=next(iter(texts), None), rationales=several))
+    return rows, len(rationales) - total
 
 
 def soft_labels(examples: Sequence[Example], mentor: Path | None, task: Task, *, batch_size: int) -> list[Example]:
@@ -73,13 +73,13 @@ def soft_labels(examples: Sequence[Example], mentor: Path | None, task: Task, *,
         return [softmax([math.fsum(log_p) for log_p in score.answers]).tolist() for score in scores]
 
     rows = []
-    shares = _kept(open_run(mentor), "probabilities", examples, probabilities)
+    shares = _cached(open_run(mentor), "probabilities", examples, probabilities)
     for example, values in zip(examples, shares, strict=True):
         rows.append(replace(example, votes=tuple(zip(example.choices or task.choices, values, strict=True))))
     return rows
 
 
-def _kept(run: Run, name: str, examples: Sequence[Example], compute: Callable[[Student], list[Any]]) -> list[Any]:
+def _cached(run: Run, name: str, examples: Sequence[Example], compute: Callable[[Student], list[Any]]) -> list[Any]:
     """Return what a run's student computes about the examples, which its folder keeps."""
     path = run.path / name / f"{digest(examples)}.json"
     if not path.exists():

@@ -43,12 +43,12 @@ class Distiller(nn.Module):
 
     def forward(
         self,
+        *,
         labels: Mapping[View, Tensor],
         weights: Mapping[View, Tensor],
         rows: Mapping[View, Tensor],
         index: Mapping[View, Tensor],
         sizes: Mapping[View, Sequence[int]],
-        *,
         counts: Mapping[str, Tensor] | None = None,
         with_shares: bool = False,
         **inputs: Any,
@@ -226,6 +226,9 @@ class Trainer(transformers.Trainer):
             logs["loss"] = self.distiller.objective.weighted(terms)
             logs.update({f"term_{name}": value for name, value in terms.items()})
             logs.update({f"share_{name}": share.item() for name, share in self._shares.items()})
+            for contrast in self.distiller.objective.across_examples:  # InfoNCE's bound is at most ln B
+                ceiling = math.log(self._train_batch_size)
+                logs |= {f"bound_{contrast.name}": ceiling - terms[contrast.name], f"ceiling_{contrast.name}": ceiling}
             for values in (self._sums, self._counts, self._shares):
                 values.clear()
         super().log(logs, start_time)

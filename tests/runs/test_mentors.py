@@ -55,6 +55,15 @@ def test_the_rationales_that_tell_least_are_left_out(data, reference):
         assert left_out == len(shown) - total
 
 
+def test_the_best_without_a_reference_is_the_first(data, reference):
+    examples = load(reference.recipe.data).train
+    rows, left_out = select_rationales(examples, RationaleSettings(per_question="best"), batch_size=64)
+    assert [row.rationale for row in rows] == [example.rationale for example in examples]
+    assert not any(row.rationales for row in rows)
+    assert left_out == sum(len(example.rationales) - 1 for example in examples if example.rationales)
+    assert select_rationales(examples, RationaleSettings(), batch_size=64) == (list(examples), 0)
+
+
 def test_a_training_leaves_them_out_and_says_so(data, reference, tmp_path):
     choice = {"reference": str(reference.path), "drop": 0.5}
     run = train(tiny(data={**data, "rationales": choice}), tmp_path / "run")

@@ -1,6 +1,7 @@
 """The Distiller and the Trainer, against models called plainly and gradients taken separately."""
 
 import json
+import math
 
 import pytest
 import torch
@@ -46,6 +47,9 @@ def test_logged_terms_add_up_and_the_loss_falls(name, tmp_path):
         weighted = sum(term.weight * entry[f"term_{term.name}"] for term in METHODS[name].terms)
         assert entry["loss"] == pytest.approx(weighted, rel=1e-5)
         assert sum(entry[f"share_{term.name}"] for term in METHODS[name].terms) == pytest.approx(1, abs=1e-5)
+        if name == "infonce":  # four examples a batch
+            assert entry["ceiling_contrast"] == pytest.approx(math.log(4))
+            assert entry["bound_contrast"] == pytest.approx(math.log(4) - entry["term_contrast"])
     assert entries[-1]["loss"] < 0.9 * entries[0]["loss"]
 
 
