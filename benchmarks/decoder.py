@@ -56,6 +56,7 @@ class Setup:
     root: str
     lora: bool
     round: int = 0
+    rationales: int = 1  # a question's: its own, and those of the next questions
 
 
 def data(task: str, root: str) -> DataSettings:
@@ -80,7 +81,10 @@ def training(setup: Setup, folder: str) -> Callable[[], object]:
     torch.set_num_threads(1)
     rows = [e for e in load(data(setup.task, setup.root)).train if e.rationale]
     random.Random(0).shuffle(rows)
-    questions = rows[setup.round * QUESTIONS : (setup.round + 1) * QUESTIONS]
+    begin, questions = setup.round * QUESTIONS, []
+    for number in range(begin, begin + QUESTIONS):
+        texts = tuple(str(row.rationale) for row in rows[number : number + setup.rationales])
+        questions.append(replace(rows[number], rationales=texts if len(texts) > 1 else ()))
     return (trl_training if setup.way.startswith("trl") else limbeck_training)(setup, questions, folder)
 
 
@@ -158,6 +162,22 @@ def speed(task: str, settings: Settings, *, lora: bool) -> Iterator[dict[str, An
     yield time_row(case, times, "dss", "mi", ("mi at most 1.05 of dss", 1 / 1.05), note)
     for way in ways[3:]:
         yield time_row(case, times, way, "dss", note=note)
+
+
+def decoder_rationales(settings: Settings) -> Iterator[dict[str, Any]]:
+    """Time `dss` with three rationales a question of SVAMP's lengths beside one."""
+    if not MODEL.is_dir():
+        print("decoder-rationales: left out; it needs `make smollm2`", file=sys.stderr)
+        return
+    for lora in (True, False):
+        taken: dict[str, list[float]] = {"one rationale": [], "three": []}
+        for number in range(ROUNDS):
+            for values, count in zip(taken.values(), (1, 3), strict=True):
+                values.append(seconds(Setup("dss", "svamp", str(settings.root), lora, number, count)))
+        times = Times({way: np.array(values) for way, values in taken.items()})
+        case = f"decoder: rationales, SVAMP, {'LoRA' if lora else 'all weights'}, batch {BATCH}"
+        target = ("at most 1.35 of the time with one", 1 / 1.35)
+        yield time_row(case, times, "one rationale", "three", target, f"a question; {ROUNDS} rounds of {QUESTIONS}")
 
 
 def memory(settings: Settings, *, lora: bool) -> Iterator[dict[str, Any]]:

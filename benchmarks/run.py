@@ -18,7 +18,7 @@ from benchmarks.annotation import annotation
 from benchmarks.confidence import confidence
 from benchmarks.curve import curve
 from benchmarks.data_path import data
-from benchmarks.decoder import decoder, decoder_generation
+from benchmarks.decoder import decoder, decoder_generation, decoder_rationales
 from benchmarks.generation import generation
 from benchmarks.head import head
 from benchmarks.methods import methods
@@ -39,9 +39,10 @@ CASES: dict[str, Callable[[Settings], Iterable[dict[str, Any]]]] = {
     "annotation": annotation,
     "decoder": decoder,
     "decoder-generation": decoder_generation,
+    "decoder-rationales": decoder_rationales,
 }
 # left out where the released data is not there
-REAL = ("data", "generation", "confidence", "decoder", "decoder-generation")
+REAL = ("data", "generation", "confidence", "decoder", "decoder-generation", "decoder-rationales")
 
 
 def main(arguments: list[str] | None = None) -> int:
