@@ -4,7 +4,6 @@ The vote, the answer of most samples, is self-consistency (Wang et al. 2022, arX
 """
 
 import re
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -17,8 +16,7 @@ from limbeck.llm.replies import RationaleSource, concluded_label, read_reply, st
 from limbeck.llm.text import CHAT_TOKEN, THOUGHT_TAG
 from limbeck.schema import Example
 from limbeck.settings import Settings
-from limbeck.tasks import Task, is_right, normalise, same_value
-from limbeck.tasks.numbers import value
+from limbeck.tasks import Task, is_right, majority, normalise
 
 # Of 31,731 released English rationales, none is taken for another language at 10, two at 5, nine at 2.
 LANGUAGE_MARGIN = 10
@@ -148,19 +146,6 @@ def _outcome(sample: Sample, annotation: Annotation, task: Task, filters: Filter
         (Outcome.LEAK, filters.leaks and leaks(rationale, task, example, sample.hinted)),
     )
     return next((outcome for outcome, faulty in faults if faulty), Outcome.KEPT)
-
-
-def majority(labels: Sequence[str], task: Task) -> tuple[str | None, float]:
-    """Return the most frequent answer, as first spelled, and its share; in a tie the first.
-
-    Answers count together where each is right by the other, but for rounded decimals.
-    """
-    if not labels:
-        return None, 0.0
-    numbers = [value(label) if task.equal is same_value else None for label in labels]
-    keys = [normalise(label) if number is None else number for label, number in zip(labels, numbers, strict=True)]
-    winner, votes = Counter(keys).most_common(1)[0]
-    return labels[keys.index(winner)], votes / len(labels)
 
 
 def words(text: str) -> int:
