@@ -4,7 +4,6 @@ The vote, the answer of most samples, is self-consistency (Wang et al. 2022, arX
 """
 
 import re
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -17,8 +16,7 @@ from limbeck.llm.replies import RationaleSource, concluded_label, read_reply, st
 from limbeck.llm.text import CHAT_TOKEN, THOUGHT_TAG
 from limbeck.schema import Example
 from limbeck.settings import Settings
-from limbeck.tasks import Task, is_right, normalise, same_value
-from limbeck.tasks.numbers import value
+from limbeck.tasks import Task, is_right, normalise, vote_shares
 
 # Of 31,731 released English rationales, none is taken for another language at 10, two at 5, nine at 2.
 LANGUAGE_MARGIN = 10
@@ -141,7 +139,7 @@ def sift(
     for sample in samples:
         sample.rationale, sample.label = read_reply(sample.text or "", sample.thoughts, task, example, source=source)
     votes = [sample.label for sample in samples if sample.label and not sample.hinted]
-    annotation = Annotation(example, samples, shares(votes, task))
+    annotation = Annotation(example, samples, vote_shares(votes, task))
     firsts: dict[str, Sample] = {}
     for sample in samples:
         if source != "content" and sample.label is None and sample.rationale is not None:
@@ -173,16 +171,6 @@ def _outcome(sample: Sample, annotation: Annotation, task: Task, filters: Filter
         (Outcome.LEAK, filters.leaks and leaks(rationale, task, example, sample.hinted)),
     )
     return next((outcome for outcome, faulty in faults if faulty), Outcome.KEPT)
-
-
-def shares(labels: Sequence[str], task: Task) -> dict[str, float]:
-    """Return the share of each answer, as first spelled and in the order of first votes.
-
-    Answers count together where each is right by the other, but for rounded decimals.
-    """
-    numbers = [value(label) if task.equal is same_value else None for label in labels]
-    keys = [normalise(label) if number is None else number for label, number in zip(labels, numbers, strict=True)]
-    return {labels[keys.index(key)]: votes / len(labels) for key, votes in Counter(keys).items()}
 
 
 def words(text: str) -> int:

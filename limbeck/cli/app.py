@@ -129,12 +129,22 @@ def predict(
     batch_size: Annotated[int, option("Number of inputs to generate from at a time.", min=1)] = 64,
     engine: terminal.Engine = None,
     answers: terminal.Answers = None,
+    votes: terminal.Votes = None,
+    temperature: terminal.Temperature = None,
 ) -> None:
     """Answer every row of a file."""
     from limbeck.runs import predict_file
 
     results = predict_file(
-        model, source, target, rationales=rationale, batch_size=batch_size, engine=engine, answers=answers
+        model,
+        source,
+        target,
+        rationales=rationale,
+        batch_size=batch_size,
+        engine=engine,
+        answers=answers,
+        votes=votes,
+        temperature=temperature,
     )
     graded = f"; accuracy {results['accuracy']:.4f} on the {results['n']} with a label" if results["n"] else ""
     counts = "".join(f"; {line.text}" for line in lines_of(results, results["rows"]))

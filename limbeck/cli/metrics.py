@@ -17,6 +17,7 @@ EVALUATE_EXAMPLES = (
     "Examples:\n\n"
     "limbeck evaluate runs/mine runs/dss --rationale\n\n"
     "limbeck evaluate runs/mine --dataset later.jsonl\n\n"
+    "limbeck evaluate runs/mine --votes 8 --temperature 0.7\n\n"
     "limbeck evaluate runs/mine --judge judge.yaml -s runs=3"
 )
 
@@ -33,6 +34,8 @@ def evaluate(
     changes: terminal.Changes = None,
     engine: terminal.Engine = None,
     answers: terminal.Answers = None,
+    votes: terminal.Votes = None,
+    temperature: terminal.Temperature = None,
     as_json: terminal.Json = False,
 ) -> None:
     """Measure finished runs' students on a split, and replace their predictions and results there.
@@ -49,7 +52,15 @@ def evaluate(
     settings = JudgeSettings.load(judge, changes or ()) if judge else None
     rationales = rationale or judge is not None or encoder is not None
     options = EvaluationOptions(
-        split=split, dataset=dataset, root=root, rationales=rationales, encoder=encoder, engine=engine, answers=answers
+        split=split,
+        rationales=rationales,
+        engine=engine,
+        answers=answers,
+        votes=votes,
+        temperature=temperature,
+        dataset=dataset,
+        root=root,
+        encoder=encoder,
     )
     results = evaluate_runs(runs, options)
     judgements = None

@@ -33,6 +33,7 @@ def argument(text: str, **settings: Any) -> Any:
 _CHANGES = "Change a value, like -s seed=1 or -s teacher.name=MODEL; repeatable."
 _ENGINE = "What generates. ctranslate2: T5 and mT5 on the CPU, with limbeck\\[fast]. By default the recipe's."
 _ANSWERS = "Generate answers, or pick the likeliest choice. By default the recipe's."
+_VOTES = "Samples whose majority is the answer, with --temperature; 0: a greedy answer. By default the recipe's."
 _PANEL = "How the student answers"
 
 Split = Annotated[Literal["train", "valid", "test"], option("Split of the runs' data.")]
@@ -44,6 +45,8 @@ Public = Annotated[bool, option("Make it public on the Hub.", "--public")]
 Yes = Annotated[bool, option("Upload without asking.", "--yes")]
 Engines = Literal["transformers", "ctranslate2", "ctranslate2-int8"]
 Engine = Annotated[Engines | None, option(_ENGINE, rich_help_panel=_PANEL)]
+Votes = Annotated[int | None, option(_VOTES, min=0, rich_help_panel=_PANEL)]
+Temperature = Annotated[float | None, option("Temperature of the votes' samples.", rich_help_panel=_PANEL)]
 Answers = Annotated[Literal["generate", "choices"] | None, option(_ANSWERS, rich_help_panel=_PANEL)]
 
 

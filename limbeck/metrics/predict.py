@@ -3,13 +3,16 @@
 With p_t the probability of an answer's t-th token, the end token included, confidence is defined as
 
 - `sequence`: prod_t p_t; `normalised`: (prod_t p_t)^(1/T); `first-token`: max_v p(v) where the first token is written;
-- `choices`: P(answer) / sum_c P(c), P as in `sequence`, over the choices c, and the answer if it is none.
+- `choices`: P(answer) / sum_c P(c), P as in `sequence`, over the choices c, and the answer if it is none;
+- `votes`: the share of the samples with a label whose label is the answer (self-consistency, Wang et al. 2022, arXiv
+  2203.11171); the other definitions are then of the first of these samples, at temperature 1.
 
 In a joint view they are of the label's tokens, without `choices`: each would need a pass of its own.
 """
 
 import math
 from collections.abc import Mapping, Sequence
+from functools import partial
 
 from scipy.special import softmax
 
@@ -19,7 +22,7 @@ from limbeck.models import Card
 from limbeck.models.generation import Answer, Scores
 from limbeck.models.student import Student
 from limbeck.schema import Example, Prediction
-from limbeck.tasks import Task, is_right
+from limbeck.tasks import Task, is_right, vote_shares
 
 # by definition, empty where probabilities are NaN; and the choices' probabilities, None without choices
 Confidences = tuple[Mapping[str, float], Mapping[str, float] | None]
@@ -35,23 +38,16 @@ def predict(
     batch_size: int = 64,
     title: str | None = None,
 ) -> list[Prediction]:
-    """Ask the student about each example, greedily, as its card says; return predictions in order.
+    """Ask the student about each example as its card says, greedily unless by votes; return predictions in order.
 
     Examples with an empty label are not graded. Raises ModelError if the engine cannot run this student, RecipeError if
     there are no choices to answer by, DataError for a choice that is too long to write.
     """
     view = card.answer_view
-    texts = [source(example, view) for example in examples]
     rationale_view = card.rationale_view if rationales else None
-    if card.answers == "choices":
-        choices = choices_of(student, examples, task, answer_view=view)
-        scored = student.score(texts, choices, batch_size=batch_size, title=title)
-        written = [_likeliest(names, row) for names, row in zip(choices, scored, strict=True)]
-    else:
-        choices = [(example.choices or task.choices) if view is View.PREDICT else () for example in examples]
-        # no rationale was asked for
-        stop = RATIONALE_MARK if view is View.ANSWER_FIRST and rationale_view is None else None
-        written = student.answer(texts, choices, batch_size=batch_size, title=title, stop=stop, engine=card.engine)
+    # no rationale was asked for
+    stop = RATIONALE_MARK if view is View.ANSWER_FIRST and rationale_view is None else None
+    written, choices, votes = _answers(student, card, examples, task, stop=stop, batch_size=batch_size, title=title)
     reasons: Sequence[str | None] = [None] * len(examples)
     if rationale_view is view:
         reasons = [split_target(answer.text, view)[1] or "" for answer in written]
@@ -59,11 +55,15 @@ def predict(
         questions = [source(example, rationale_view) for example in examples]
         bar = title and f"{title}, rationales"
         reasons = student.generate(questions, batch_size=batch_size, title=bar, engine=card.engine)
-    cut = set(student.source_ids(texts)[1])
+    cut = set(student.source_ids([source(example, view) for example in examples])[1])
     predictions = []
-    for row, (example, answer, names, reason) in enumerate(zip(examples, written, choices, reasons, strict=True)):
+    rows = zip(examples, written, choices, votes, reasons, strict=True)
+    for row, (example, answer, names, share, reason) in enumerate(rows):
         label, _ = split_target(answer.text, view)
         by_definition, shares = _label_confidences(student, answer, label, choices=names, task=task, view=view)
+        if share is not None:
+            by_definition = {**by_definition, **_rounded({"votes": share})}
+        default = "votes" if card.votes else "sequence" if shares is None else "choices"
         prediction = Prediction(
             example.id,
             example.input,
@@ -72,13 +72,51 @@ def predict(
             correct=is_right(task, label, example) if example.label else None,
             exact=label == example.label if example.label else None,
             rationale=reason,
-            confidence=by_definition.get(card.confidence or ("sequence" if shares is None else "choices")),
+            confidence=by_definition.get(card.confidence or default),
             confidences=by_definition or None,
             probabilities=shares,
             input_cut=row in cut or None,
         )
         predictions.append(prediction)
     return predictions
+
+
+def _answers(
+    student: Student,
+    card: Card,
+    examples: Sequence[Example],
+    task: Task,
+    *,
+    stop: str | None,
+    batch_size: int,
+    title: str | None,
+) -> tuple[list[Answer], Sequence[Sequence[str]], Sequence[float | None]]:
+    """Return each example's answer, the choices scored with it, and its share of the votes."""
+    view, no_votes = card.answer_view, (None,) * len(examples)
+    texts = [source(example, view) for example in examples]
+    if card.answers == "choices":
+        choices = choices_of(student, examples, task, answer_view=view)
+        scored = student.score(texts, choices, batch_size=batch_size, title=title)
+        return [_likeliest(names, row) for names, row in zip(choices, scored, strict=True)], choices, no_votes
+    if card.votes and card.temperature:
+        sample = partial(student.sample, temperature=card.temperature, seed=card.seed, stop=stop)
+        samples = sample(texts, card.votes, batch_size=batch_size, title=title)
+        elected = [elect(answers, task, view) for answers in samples]
+        return [answer for answer, _ in elected], [()] * len(examples), [share for _, share in elected]
+    choices = [(example.choices or task.choices) if view is View.PREDICT else () for example in examples]
+    answers = student.answer(texts, choices, batch_size=batch_size, title=title, stop=stop, engine=card.engine)
+    return answers, choices, no_votes
+
+
+def elect(samples: Sequence[Answer], task: Task, view: View) -> tuple[Answer, float | None]:
+    """Return the first sample with the label of most, and that label's share; blank labels have no vote.
+
+    Where all are blank it is the first sample, without a share.
+    """
+    labels = [split_target(sample.text, view)[0] for sample in samples]
+    shares = vote_shares([label for label in labels if label], task)
+    winner = max(shares, key=shares.__getitem__, default=None)  # of equals the first
+    return (samples[0], None) if winner is None else (samples[labels.index(winner)], shares[winner])
 
 
 def choices_of(

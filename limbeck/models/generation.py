@@ -1,10 +1,11 @@
-"""Greedy answers, by the model or by CTranslate2, and the log-probabilities of answers.
+"""Answers, greedy by the model or by CTranslate2 or sampled from the model, and the log-probabilities of answers.
 
 Inputs and answers are token ids.
-Legend: B texts, T answer tokens, N tokens in all, D hidden size.
+Legend: B texts, T answer tokens, N tokens in all, D hidden size, V vocabulary.
 """
 
 import copy
+import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -12,6 +13,7 @@ from itertools import zip_longest
 from tempfile import TemporaryDirectory
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy
@@ -25,6 +27,7 @@ _TOKENS = 256  # with logits in memory at a time: twice 32 MB for T5, twice 256 
 Target = tuple[int, ...]  # an answer's ids, at least one: no start token, the end token unless it was cut off
 LogP = list[float]  # log-probabilities of an answer's tokens and its end token, in nats
 Done = Callable[[Ids], bool]
+Sampler = Callable[[Tensor, int], Tensor]  # of scores [B, V] and the step: the tokens to write [B]
 Engine = Callable[[Sequence[Ids], int, Done | None], list[Target]]
 """`engine(batch, max_new_tokens, done)` answers each input of a batch; an answer ends early once `done(its ids)`."""
 
@@ -58,15 +61,17 @@ def generate(model: Any, batch: Sequence[Ids], *, pad_id: int, options: Mapping[
     return output[:, begin:].tolist()
 
 
-def greedy_search(
-    model: Any, batch: Sequence[Ids], max_new_tokens: int, done: Done | None
+def search(
+    model: Any, batch: Sequence[Ids], max_new_tokens: int, done: Done | None, *, draw: Sampler | None = None
 ) -> list[tuple[Target, LogP]]:
-    """Return each input's greedy answer and its log-probabilities."""
-    steps: list[Tensor] = []  # the written token's log-probability, the highest: [B] a step
+    """Return each input's answer, greedy or of the tokens that `draw` returns, and its log-probabilities."""
+    steps: list[Tensor] = []  # the written token's log-probability: [B] a step
 
     def watch(_: Tensor, scores: Tensor) -> Tensor:
-        steps.append(scores.log_softmax(1).amax(1))
-        return scores
+        log_p_BV = scores.log_softmax(1)
+        tokens_B = draw(scores, len(steps)) if draw else scores.argmax(1)
+        steps.append(log_p_BV.gather(1, tokens_B.unsqueeze(1)).squeeze(1))
+        return scores.scatter(1, tokens_B.unsqueeze(1), math.inf) if draw else scores
 
     def is_done(ids: Tensor, *_: Any, **__: Any) -> Tensor:
         written = ids[:, -len(steps) :].tolist()
@@ -81,6 +86,23 @@ def greedy_search(
     }
     answers = [_answer_ids(row, config) for row in generate(model, batch, pad_id=config.pad_token_id, options=options)]
     return [(ids, row[: len(ids)]) for ids, row in zip(answers, torch.stack(steps, 1).tolist(), strict=True)]
+
+
+def sampler(batch: Sequence[Ids], numbers: Sequence[int], limit: int, *, temperature: float, seed: int) -> Sampler:
+    """Return a sampler of up to `limit` tokens by their probabilities at a temperature, without top-k or top-p.
+
+    Inverts the cumulative distribution at a uniform number, one a token. They come from a generator for each input,
+    seeded by `seed`, the sample's number and the input's ids: what is drawn depends on no other input of the batch.
+    """
+    seeds = [[seed, number, *ids] for number, ids in zip(numbers, batch, strict=True)]
+    uniform_BT = torch.from_numpy(np.stack([np.random.default_rng(s).random(limit, np.float32) for s in seeds]))
+
+    def draw(scores_BV: Tensor, step: int) -> Tensor:
+        cumulative_BV = (scores_BV / temperature).softmax(1).cumsum(1)
+        point_B1 = uniform_BT[:, step, None].to(scores_BV.device) * cumulative_BV[:, -1:]
+        return (cumulative_BV <= point_B1).sum(1).clamp(max=scores_BV.shape[1] - 1)  # rounding may reach the end
+
+    return draw
 
 
 def _answer_ids(ids: Ids, config: Any) -> Target:

@@ -1,8 +1,8 @@
 """The student of a recipe, and the card of a trained one. Loads no torch."""
 
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import BeforeValidator, Field, ValidationInfo, field_validator, model_validator
 
 from limbeck.data import View
 from limbeck.settings import Settings, from_name
@@ -12,7 +12,7 @@ CARD = "limbeck.json"
 EngineName = Literal["transformers", "ctranslate2", "ctranslate2-int8"]
 Answers = Literal["generate", "choices"]
 Template = Literal["chat", "plain", "prefix"]
-Definition = Literal["sequence", "normalised", "first-token", "choices"]
+Definition = Literal["sequence", "normalised", "first-token", "choices", "votes"]
 """A definition of confidence; see `limbeck/metrics/predict.py`."""
 
 
@@ -82,8 +82,38 @@ class Prompts(Settings):
 NamedStudent = Annotated[StudentSettings, BeforeValidator(from_name, json_schema_input_type=str | StudentSettings)]
 
 
-class Card(Settings):
-    """The contents of `limbeck.json` in a model's folder, which `limbeck predict` reads."""
+class AnswerSettings(Settings):
+    """Settings of how a student answers once it is trained."""
+
+    # validation too goes through the engine, each time converted: 1 s of one core for T5-v1.1-small
+    engine: EngineName = Field("transformers", description="ctranslate2: T5 and many decoders, with limbeck[fast]")
+    answers: Answers = Field("generate", description="choices: the answer is the likeliest of the example's choices")
+    votes: int | None = Field(
+        None, ge=0, le=1000, description="samples whose majority is the answer; none or 0, and in training: greedy"
+    )
+    temperature: float | None = Field(None, ge=0.01, le=10, validate_default=True, description="of the votes' samples")
+    confidence: Definition | None = Field(
+        None, description="which definition is reported; none: votes or choices where there are, else sequence"
+    )
+
+    @field_validator("votes", "temperature", "confidence")
+    @classmethod
+    def _check_votes(cls, value: Any, info: ValidationInfo) -> Any:
+        votes, engine, answers = (info.data.get(name) for name in ("votes", "engine", "answers"))
+        match info.field_name:
+            case "votes" if value and (engine, answers) != ("transformers", "generate"):
+                raise ValueError("samples need engine: transformers and answers: generate; votes: 0 turns them off")
+            case "temperature" if votes and value is None:
+                raise ValueError("votes need one; 0.7 is usual")
+            case "temperature" if votes is None and value is not None:
+                raise ValueError("it is of the votes' samples: set votes too")
+            case "confidence" if value == ("choices" if votes else "votes"):
+                raise ValueError(f"no answer has this confidence with votes: {votes}")
+        return value
+
+
+class Card(AnswerSettings):
+    """The contents of `limbeck.json` in a model's folder, which `limbeck predict` reads: it answers as measured."""
 
     task: str
     choices: tuple[str, ...] = ()
@@ -93,7 +123,5 @@ class Card(Settings):
     rationale_view: View | None = None  # None: the student learned no rationales
     max_source_length: int
     max_target_length: int
-    engine: EngineName = "transformers"  # the one it was measured with
     prompts: Prompts | None = None  # None: an encoder-decoder
-    answers: Answers = "generate"
-    confidence: Definition | None = None  # None: the default
+    seed: int = 42  # of sampled answers

@@ -18,7 +18,7 @@ from transformers import GenerationConfig, PreTrainedModel
 from limbeck.data import Source, View, source
 from limbeck.errors import ModelError
 from limbeck.models.families import VocabularyHead
-from limbeck.models.generation import Answer, Done, Engine, Scores, Target, ct2_engine, greedy_search, score_batch
+from limbeck.models.generation import Answer, Done, Engine, Scores, Target, ct2_engine, sampler, score_batch, search
 from limbeck.models.settings import EngineName, Prompts
 from limbeck.models.tokenization import IGNORE, Codec, ExampleIds, Ids, end_of, pad, progress
 from limbeck.schema import Example
@@ -102,7 +102,7 @@ class Student(nn.Module, ABC):
                     "student.max_source_length and max_target_length below it, or use transformers"
                 )
             return ct2_engine(self.model, "int8" if name == "ctranslate2-int8" else "float32")
-        return lambda batch, limit, done: [ids for ids, _ in greedy_search(self.model, batch, limit, done)]
+        return lambda batch, limit, done: [ids for ids, _ in search(self.model, batch, limit, done)]
 
     def generate(
         self, texts: Texts, *, batch_size: int, title: str | None = None, engine: EngineName = "transformers"
@@ -131,9 +131,7 @@ class Student(nn.Module, ABC):
         are scored by the model itself, not rounded. Where a choice is longer than the student writes, none of its text
         is scored. An answer ends once it contains `stop`.
         """
-        write = self.engine(engine)
-        # a token is at least a character
-        done: Done | None = (lambda ids: stop in self.tokenizer.decode(ids[-len(stop) :])) if stop else None
+        write, done = self.engine(engine), self._done(stop)
         targets = self.choice_ids(choices)
 
         def answers(rows: list[int], batch: list[Ids]) -> list[Answer]:
@@ -149,6 +147,37 @@ class Student(nn.Module, ABC):
 
         return self._in_batches(texts, answers, batch_size=batch_size, title=title)
 
+    def sample(
+        self,
+        texts: Texts,
+        count: int,
+        *,
+        temperature: float,
+        seed: int,
+        batch_size: int,
+        title: str | None = None,
+        stop: str | None = None,
+    ) -> list[list[Answer]]:
+        """Sample `count` answers to each text as `sampler` does, the same in batches of any size but for rounding.
+
+        An answer ends once it contains `stop`.
+        """
+        done, limit = self._done(stop), self.max_target_length
+
+        def answers(rows: list[int], batch: list[Ids]) -> list[Answer]:
+            numbers = [row % count for row in rows]
+            draw = sampler(batch, numbers, limit, temperature=temperature, seed=seed)
+            written = search(self.model, batch, limit, done, draw=draw)
+            return [Answer(self.text(ids), ids, log_p[0], log_p, []) for ids, log_p in written]
+
+        copies = [text for text in texts for _ in range(count)]
+        samples = self._in_batches(copies, answers, batch_size=batch_size, title=title)
+        return [samples[start : start + count] for start in range(0, len(samples), count)]
+
+    def _done(self, stop: str | None) -> Done | None:
+        # a token is at least a character
+        return (lambda ids: stop in self.tokenizer.decode(ids[-len(stop) :])) if stop else None
+
     def _searched(self, batch: list[Ids], options: Sequence[Sequence[Target]], done: Done | None) -> list[Answer]:
         """Return the answers of greedy search, from the scored options where possible."""
         scores = self._scores(batch, options) if any(options) else [Scores(0.0, [], None)] * len(batch)
@@ -161,7 +190,7 @@ class Student(nn.Module, ABC):
                 answers[row] = Answer(self.text(ids), ids, score.top, score.answers[score.greedy], score.answers)
         unanswered = [row for row in range(len(batch)) if row not in answers]
         inputs = [batch[row] for row in unanswered]
-        searched = greedy_search(self.model, inputs, self.max_target_length, done) if inputs else []
+        searched = search(self.model, inputs, self.max_target_length, done) if inputs else []
         for row, (ids, log_p) in zip(unanswered, searched, strict=True):
             answers[row] = Answer(self.text(ids), ids, log_p[0], log_p, scores[row].answers)
         return [answers[row] for row in range(len(batch))]

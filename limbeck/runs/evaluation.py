@@ -1,6 +1,6 @@
 """Students measured on their own and on other data, or asked about any file of rows."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import cache
 from pathlib import Path
@@ -22,6 +22,7 @@ from limbeck.metrics.selective import cascade, choose_thresholds
 from limbeck.metrics.usable import usable_information
 from limbeck.models import Answers, Card, EngineName
 from limbeck.models.loading import open_student
+from limbeck.models.settings import AnswerSettings
 from limbeck.models.student import Student
 from limbeck.notes import MEASURED
 from limbeck.runs.compare import calibrate_file, differences
@@ -46,6 +47,8 @@ class EvaluationOptions:
     rationales: bool = False
     engine: EngineName | None = None
     answers: Answers | None = None
+    votes: int | None = None
+    temperature: float | None = None
     dataset: str | None = None
     root: Path | None = None
     encoder: str | None = None
@@ -79,7 +82,7 @@ def evaluate_runs(paths: Sequence[Path], options: EvaluationOptions = Evaluation
         rationales = run.writes_rationales and (options.rationales or settings.rationales or has_rationales)
         encoder_name = rationales and (options.encoder or settings.encoder)
         encoder = load_encoder(encoder_name) if encoder_name else None
-        student, card = _open(run.model, options.engine, options.answers)
+        student, card = _open(run.model, asdict(options))
         results[name], predictions = measure(
             student, card, domain, path=file, rationales=rationales, batch_size=settings.batch_size
         )
@@ -104,18 +107,21 @@ def predict_file(
     batch_size: int = 64,
     engine: EngineName | None = None,
     answers: Answers | None = None,
+    votes: int | None = None,
+    temperature: float | None = None,
 ) -> dict[str, Any]:
     """Answer every row of a JSONL, CSV or Parquet file; write the answers as JSON lines, all or none.
 
     `model` is a run's folder or its `model/`; rows have `input` (or the task's fields) and if known `label`, or the
-    run's own columns; `-` is the standard stream; `engine` and `answers` are by default the student's. Returns the
+    run's own columns; `-` is the standard stream; the options of answers are by default the student's. Returns the
     results of `measure` over the rows with a label, and the number of `rows`. Raises LimbeckError if the student is
     missing or cannot do what is asked, a row is wrong, or the target not writable.
     """
     model, source, target = Path(model), Path(source), Path(target)
     check_writable(target, source)
     model = model / "model" if (model / "model").is_dir() else model
-    student, card = _open(model, engine, answers)
+    changes = {"engine": engine, "answers": answers, "votes": votes, "temperature": temperature}
+    student, card = _open(model, changes)
     if rationales and card.rationale_view is None:
         raise _no_rationales(card.objective)
     task = get(card.task, card.choices, card.answer)
@@ -131,7 +137,8 @@ def measure(
 ) -> tuple[dict[str, Any], list[Prediction]]:
     """Write predictions as JSON lines, without unknown fields; return the results, and the predictions.
 
-    The results are those of `accuracy`, `engine`, `answers`, and of other data the questions `in_training`, if known.
+    The results are those of `accuracy`, `engine`, `answers`, of votes also `votes` and `temperature`, and of other data
+    the questions `in_training`, if known.
     """
     examples, task, title = domain.examples, domain.task, domain.name
     predictions = predict(student, card, examples, task, rationales=rationales, batch_size=batch_size, title=title)
@@ -142,6 +149,7 @@ def measure(
         **({} if domain.in_training is None else {"in_training": domain.in_training}),
         "engine": card.engine if rationales or card.answers == "generate" else None,
         "answers": card.answers,
+        **({"votes": card.votes, "temperature": card.temperature} if card.votes else {}),
     }
     return results, predictions
 
@@ -166,7 +174,7 @@ class Evaluation:
             "out_of_domain": domain.dataset,
             "n": len(self.predictions),
             "counts": {key: results[key] for key in MEASURED if key in results},
-            "accuracy": {key: results[key] for key in ACCURACY},
+            "accuracy": {key: results[key] for key in ACCURACY if key in results},
             **dict.fromkeys(SECTIONS),
         }
         reasons = {"significance": "a single run; evaluate several together"}
@@ -191,9 +199,10 @@ class Evaluation:
         return {**page, "reasons": reasons}
 
     def _validation(self) -> Path | None:
-        """Return the file of validation predictions, unless they are measured."""
-        path = self.run.predictions("valid")
-        return path if self.domain.name != "valid" and path.is_file() else None
+        """Return the file of validation predictions, unless they are measured, or were answered in another way."""
+        path, valid = self.run.predictions("valid"), self.run.results.get("valid", {})
+        alike = all(valid.get(key) == self.results.get(key) for key in ("answers", "votes", "temperature"))
+        return path if self.domain.name != "valid" and alike and path.is_file() else None
 
     def _with_teacher(self) -> tuple[Graded, Flags]:
         return _with_teacher(self.run.predictions(self.domain.name), self.domain.examples, self.domain.task)
@@ -258,7 +267,8 @@ def _no_rationales(objective: str) -> RecipeError:
     return RecipeError(f"a student of {objective} learns no rationales; train one with dss or mi")
 
 
-def _open(model: Path, engine: EngineName | None, answers: Answers | None) -> tuple[Student, Card]:
+def _open(model: Path, changes: Mapping[str, Any]) -> tuple[Student, Card]:
+    """Return a student and its card, in which the `changes` of answers other than None are made."""
     student, card = open_student(model)
-    changes = {"engine": engine or card.engine, "answers": answers or card.answers}
-    return student, Card.parse({**card.model_dump(), **changes}, "evaluate")
+    values = {name: changes[name] for name in AnswerSettings.model_fields if changes.get(name) is not None}
+    return student, Card.parse({**card.model_dump(), **values}, "evaluate")

@@ -9,24 +9,17 @@ from typing import Any, Self
 from pydantic import Field, model_validator
 
 from limbeck.data.load import DataSettings
-from limbeck.models import Answers, Definition, EngineName
-from limbeck.models.settings import NamedStudent, StudentSettings
+from limbeck.models.settings import AnswerSettings, NamedStudent, StudentSettings
 from limbeck.objectives.methods import NamedObjective, ObjectiveSettings
 from limbeck.settings import Settings
 from limbeck.training.settings import TrainingSettings
 
 
-class EvaluationSettings(Settings):
+class EvaluationSettings(AnswerSettings):
     """Settings of how a student is measured, in training and after."""
 
     batch_size: int = Field(64, ge=1, description="inputs at a time")
     rationales: bool = Field(False, description="also generate rationales for the test predictions")
-    # validation too goes through the engine, each time converted: 1 s of one core for T5-v1.1-small
-    engine: EngineName = Field("transformers", description="ctranslate2: T5 and many decoders, with limbeck[fast]")
-    answers: Answers = Field("generate", description="choices: the answer is the likeliest of the example's choices")
-    confidence: Definition | None = Field(
-        None, description="which definition is reported; none: choices where there are, else sequence"
-    )
     encoder: str | None = Field(None, description="of rationales' similarity; on the Hub, or a folder")
     out_of_domain: list[str] = Field(
         default_factory=list, description="tasks of the same source and labels; their test splits are measured too"

@@ -24,7 +24,7 @@ from limbeck.runs.recipe import Recipe, load_recipe
 from limbeck.tasks import Split
 
 LOCK = ".lock"
-ACCURACY = ("accuracy", "interval", "exact", "n")  # of results, repeated on their page
+ACCURACY = ("accuracy", "interval", "exact", "n", "votes", "temperature")  # of results, repeated on their page
 _UNTRAINED = {LOCK, "recipe.yaml", "provenance.json", "log.jsonl", "checkpoints"}
 _MAY_CHANGE = ("limbeck", "revision", "versions", "machine")  # when a run is resumed
 _LIBRARIES = ("torch", "transformers", "tokenizers", "accelerate", "datasets", "numpy", "ctranslate2")
@@ -86,7 +86,7 @@ class Run:
         """Return the evaluation of the present test results, if any."""
         path, test = self.path / "evaluation" / "test.json", self.results.get("test", {})
         page = read_json(path) if path.is_file() else {}
-        accuracy = {name: test.get(name) for name in ACCURACY}
+        accuracy = {name: test[name] for name in ACCURACY if name in test}
         return page if page.get("accuracy") == accuracy else None
 
     @contextmanager

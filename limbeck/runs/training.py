@@ -21,6 +21,7 @@ from limbeck.metrics.predict import choices_of, predict
 from limbeck.models import CARD, Card, StudentSettings
 from limbeck.models.loading import load as load_student
 from limbeck.models.loading import save_student
+from limbeck.models.settings import AnswerSettings
 from limbeck.models.student import Student
 from limbeck.notes import lines_of
 from limbeck.runs.domain import Domain, out_of_domain
@@ -127,8 +128,10 @@ def _fit(
     if arguments.do_eval and any(target(example, view) for example in valid.examples for view in objective.views):
         validation_set = token_ids(valid.examples, objective.views, student)
 
+    greedy, size = card.model_copy(update={"votes": None}), recipe.evaluation.batch_size  # each vote costs a pass
+
     def validate() -> dict[str, float]:
-        measured = accuracy(predict(student, card, valid.examples, valid.task, batch_size=recipe.evaluation.batch_size))
+        measured = accuracy(predict(student, greedy, valid.examples, valid.task, batch_size=size))
         return {"accuracy": measured["accuracy"], "exact": measured["exact"]}
 
     try:
@@ -179,7 +182,8 @@ def _card(recipe: Recipe, student: Student) -> Card:
     objective = recipe.objective.build()
     return Card(
         **recipe.data.model_dump(include={"task", "choices", "answer"}),
-        **recipe.evaluation.model_dump(include={"engine", "answers", "confidence"}),
+        **recipe.evaluation.model_dump(include=set(AnswerSettings.model_fields)),
+        seed=recipe.seed,
         objective=objective.name,
         answer_view=objective.answer_view,
         rationale_view=objective.rationale_view,

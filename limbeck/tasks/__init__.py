@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from limbeck.errors import unknown
-from limbeck.tasks.answers import normalise, same_text, same_value
+from limbeck.tasks.answers import normalise, same_text, same_value, vote_shares
 from limbeck.tasks.cqa import CQA
 from limbeck.tasks.custom import CUSTOM, Answer, own_task
 from limbeck.tasks.nli import ANLI1, ESNLI
@@ -22,6 +22,6 @@ def get(name: str, choices: Sequence[str] = (), answer: Answer = "text") -> Task
 
 
 __all__ = [
-    "TASKS", "Answer", "HubInputs", "Row", "Split", "Task", "evaluate", "get", "is_right", "normalise", "same_text",
-    "same_value",
+    "TASKS", "Answer", "HubInputs", "Row", "Split", "Task", "evaluate", "get", "is_right", "normalise",
+    "same_text", "same_value", "vote_shares",
 ]  # fmt: skip

@@ -1,12 +1,14 @@
-"""The comparison of a prediction with a label, and the choice that an answer names."""
+"""The comparison of a prediction with a label, votes over answers, and the choice that an answer names."""
 
 import re
 import string
 import unicodedata
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from difflib import SequenceMatcher
 
 from limbeck.tasks.numbers import agree, value
+from limbeck.tasks.task import Task
 
 _WHOLE = re.compile(r"\A([-+]?\d+)\.0+\Z")
 _FILLER = re.compile(
@@ -56,6 +58,16 @@ def same_text(prediction: str, label: str) -> bool:
 def same_value(prediction: str, label: str) -> bool:
     """Return whether two numbers or equations `agree`, or other texts are the `same_text`."""
     return same_text(prediction, label) if value(label) is None else agree(prediction, label)
+
+
+def vote_shares(labels: Sequence[str], task: Task) -> dict[str, float]:
+    """Return the share of each answer, as first spelled and in the order of first votes.
+
+    Answers count together where each is right by the other, but for rounded decimals.
+    """
+    numbers = [value(label) if task.equal is same_value else None for label in labels]
+    keys = [normalise(label) if number is None else number for label, number in zip(labels, numbers, strict=True)]
+    return {labels[keys.index(key)]: votes / len(labels) for key, votes in Counter(keys).items()}
 
 
 def choice_of(text: str, choices: Sequence[str]) -> str | None:

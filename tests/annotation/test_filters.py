@@ -1,20 +1,17 @@
-"""Filters of samples: outcomes and their precedence, votes beside a naive count, languages, leaks, released figures."""
+"""Filters of samples: outcomes and their precedence, languages, leaks, released figures."""
 
 import json
-import random
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 
 import pytest
-from hypothesis import example, given
-from hypothesis import strategies as st
 
-from limbeck.annotation.filters import Annotation, FilterSettings, Sample, foreign, leaks, shares, sift, words
+from limbeck.annotation.filters import Annotation, FilterSettings, Sample, foreign, leaks, sift, words
 from limbeck.data import DataSettings, read
 from limbeck.errors import LimbeckError
 from limbeck.schema import Example
-from limbeck.tasks import TASKS, Task, get, is_right
+from limbeck.tasks import Task, get, is_right
 
 SVAMP = get("svamp")
 BEAVERS = Example("q", ("What do beavers build?",), "dam", choices=("river", "dam", "zoo", "town", "hint"))
@@ -108,38 +105,6 @@ def test_released_replies_are_read_as_the_archive_is_and_their_rationales_have_n
         annotation, label = sifted(row, [raw], task, language="en"), row.teacher_label
         outcome = "no answer" if label is None else "kept" if is_right(task, label, row) else "wrong"
         assert (annotation.vote, annotation.samples[0].outcome) == (label, outcome)
-
-
-EQUATION = get("custom", answer="equation")
-LONG = f"1{' ' * 600}+ 1"  # past an equation's longest length, until its blanks are taken away
-PIECES = ["1", "2", "1 + 1", "2.0", "( 2 )", "( 1.0 + 1.0 )", "1 +", "(2 * x)", "(2  * X).", "1 / 0", LONG, "1 + 1."]
-labels = st.lists(st.sampled_from(PIECES) | st.text(max_size=3), max_size=12)
-tasks = st.sampled_from([EQUATION, *TASKS.values()])
-
-
-def naive(answers: list[str], task: Task) -> dict[str, float]:
-    """Count by loops which answers are right by each other."""
-    groups: list[list[str]] = []
-    for answer in answers:
-        group = next((g for g in groups if task.equal(answer, g[0]) and task.equal(g[0], answer)), None)
-        groups.append([answer]) if group is None else group.append(answer)
-    return {group[0]: len(group) / len(answers) for group in groups}
-
-
-@given(labels, tasks, st.randoms(use_true_random=False))
-@example([LONG, "1 + 1", "1 + 1", LONG, LONG], EQUATION, random.Random(0))
-@example(["Rome", "paris.", "Paris", "rome"], get("custom"), random.Random(0))  # a tie, in several spellings
-@example(["0.1", "1 / 10", "0.3 - 0.2", "0.10000000000000001"], SVAMP, random.Random(0))  # exactly
-def test_votes_as_counted_by_loops_and_the_order_decides_ties_alone(answers, task, rng):
-    votes = naive(answers, task)
-    result = Annotation(OPEN, (), shares(answers, task))
-    assert result.votes == votes
-    assert (result.vote, result.agreement) == max(votes.items(), key=lambda item: item[1], default=(None, 0))
-    rng.shuffle(answers)
-    shuffled = Annotation(OPEN, (), shares(answers, task))
-    assert sorted(votes.values()) == sorted(shuffled.votes.values())
-    if result.agreement > 0.5:
-        assert task.equal(str(result.vote), str(shuffled.vote))
 
 
 @pytest.mark.parametrize("code", SENTENCES)

@@ -33,10 +33,16 @@ def test_train_evaluate_and_predict(limbeck, tmp_path):
     assert "mi on 24 examples" in err
     out = limbeck("evaluate", "run", "--engine", "transformers", "--answers", "generate", "--json")[1]
     assert json.loads(out) == results["test"]
+    by_votes = json.loads(limbeck("evaluate", "run", "--votes", "2", "--temperature", "0.5", "--json")[1])
+    assert (by_votes["votes"], by_votes["temperature"], by_votes["n"]) == (2, 0.5, results["test"]["n"])
     text = '{"input": "What is 3 and 2?"}\n'
     code, out, err = limbeck("predict", "run", "--input", "-", "--output", "/dev/stdout", "--rationale", stdin=text)
     assert (code, json.loads(out)["input"], "1 predictions" in err) == (0, "What is 3 and 2?", True)
-    out = limbeck("predict", "run", "--input", "run/predictions/test.jsonl", "--output", "out.jsonl")[1]
+    files = ("--input", "run/predictions/test.jsonl", "--output", "out.jsonl")
+    assert limbeck("predict", "run", *files, "--votes", "2", "--temperature", "0.5")[0] == 0
+    rows = map(json.loads, (tmp_path / "out.jsonl").read_text().splitlines())
+    assert all(row["confidence"] in (0.5, 1) for row in rows if row["prediction"])
+    out = limbeck("predict", "run", *files)[1]
     assert out.startswith("out.jsonl: 6 predictions; accuracy 0.")
 
 
@@ -58,6 +64,7 @@ def test_a_report_is_written(limbeck, tmp_path):
 MISTAKES = """train recipe.yaml -s objective=mii | did you mean 'mi'
 evaluate nowhere -s runs=3 | -s: changes the judge's config
 evaluate {run} --answers choices | choices
+evaluate {run} --votes 8 | temperature
 predict nowhere --input a.jsonl --output b.jsonl | nowhere
 report nowhere -o out | nowhere
 report {run} -o .. | current folder

@@ -9,11 +9,12 @@ from hypothesis import strategies as st
 from scipy.special import softmax
 
 from limbeck import tasks
-from limbeck.data import View
+from limbeck.data import View, source, split_target
 from limbeck.errors import DataError, LimbeckError
 from limbeck.metrics.predict import confidences, predict
 from limbeck.models import Card, StudentSettings
 from limbeck.models.loading import load
+from limbeck.models.settings import AnswerSettings
 from limbeck.models.student import Student
 from limbeck.schema import Example
 from tests.helpers import builders
@@ -25,8 +26,8 @@ EXAMPLES = [Example("1", ("yes",), "Yes."), Example("2", ("no",), "no"), Example
 def ask(student: Student, examples, answer_view=View.PREDICT, rationale_view=None, task=CUSTOM, **options):
     """Ask for an answer in one view, and in the other for a rationale."""
     views = {"answer_view": answer_view, "rationale_view": rationale_view}
-    answers = options.pop("answers", "generate")
-    card = Card(task=task.name, objective="dss", max_source_length=64, max_target_length=12, answers=answers, **views)
+    settings = {name: options.pop(name) for name in AnswerSettings.model_fields if name in options}
+    card = Card(task=task.name, objective="dss", max_source_length=64, max_target_length=12, **settings, **views)
     return predict(student, card, examples, task, rationales=rationale_view is not None, **options)
 
 
@@ -105,14 +106,14 @@ def test_choices_are_refused_in_joint_views_and_where_there_are_none(view, stude
         ask(student, CHOICES[:3], answers="choices")
 
 
-def taught(folder, text: str) -> tuple[Student, torch.Tensor, list[int]]:
-    """Train a BART to write `text` when asked "yes"; return it and the ids of both."""
+def taught(folder, *texts: str) -> tuple[Student, torch.Tensor, list[int]]:
+    """Train a BART to write one of the texts when asked "yes"; return it, the question's ids and the last text's."""
     student = bart(folder, 12, ["so"])
     ids = torch.tensor(student.source_ids(["predict: yes"])[0])
-    target = student.target_ids([text])[0]
     optimiser = torch.optim.Adam(student.parameters(), 0.02)
     for _ in range(25):
-        student.model(input_ids=ids, labels=torch.tensor([target])).loss.backward()
+        for target in student.target_ids(texts):
+            student.model(input_ids=ids, labels=torch.tensor([target])).loss.backward()
         optimiser.step()
         optimiser.zero_grad()
     return student.eval(), ids, target
@@ -137,6 +138,51 @@ def test_in_a_joint_view_confidence_is_of_the_label(view, text, tmp_path):
     assert prediction.confidences["normalised"] == pytest.approx(math.exp(sum(label) / len(label)), rel=1e-4)
     assert prediction.confidences["first-token"] == pytest.approx(math.exp(label[0]), rel=1e-4)
     assert prediction.probabilities is None
+
+
+def counted(labels: list[str], equal) -> tuple[int, float] | None:
+    """Return by loops the number of the first sample with the label of most, and its share of the labels."""
+    best, most, votes = None, 0, [label for label in labels if label != ""]
+    for number, label in enumerate(labels):
+        count = sum(1 for other in votes if equal(label, other))
+        if label != "" and count > most:
+            best, most = number, count
+    return None if best is None else (best, most / len(votes))
+
+
+@pytest.mark.parametrize("task", [CUSTOM, tasks.get("custom", answer="equation")])
+def test_the_answer_by_votes_is_the_one_counted_by_loops(task, tmp_path):
+    """Equal values count together, blank labels do not; the rationale is the first winner's."""
+    student, _, _ = taught(tmp_path, "so Answer: 2", "no Answer: 1 + 1", "yes Answer: 4", "so yes")
+    view, questions = View.RATIONALE_FIRST, ["yes", "no", "maybe", "How many?"]
+    examples = [Example(text, (text,), "2.0") for text in questions]
+    votes = {"votes": 7, "temperature": 1.3, "task": task}
+    predictions = ask(student, examples, view, view, **votes)
+    answers = [(p.prediction, p.rationale, p.confidence) for p in predictions]
+    for size, order in ((1, 1), (4, -1)):
+        again = ask(student, examples[::order], view, view, batch_size=size, **votes)[::order]
+        assert [(p.prediction, p.rationale, p.confidence) for p in again] == answers
+    sources = [source(example, view) for example in examples]
+    samples = student.sample(sources, 7, temperature=1.3, seed=42, batch_size=64)
+    shares = set()
+    for prediction, row in zip(predictions, samples, strict=True):
+        pairs = [split_target(sample.text, view) for sample in row]
+        best, share = counted([label for label, _ in pairs], task.equal)
+        assert (prediction.prediction, prediction.rationale) == (pairs[best][0], pairs[best][1] or "")
+        assert prediction.confidence == prediction.confidences["votes"] == pytest.approx(share)
+        assert prediction.correct == task.equal(prediction.prediction, "2.0")
+        assert prediction.confidences["sequence"] < 1
+        shares.add(share)
+    assert len(shares) > 1
+
+
+def test_answers_without_a_label_elect_none(tmp_path):
+    student = bart(tmp_path, 3, always="yes")
+    (prediction,) = ask(student, EXAMPLES[:1], View.RATIONALE_FIRST, votes=3, temperature=0.7)
+    assert (prediction.prediction, prediction.confidence, prediction.confidences) == ("", None, None)
+    for view in (View.PREDICT, View.ANSWER_FIRST):
+        (prediction,) = ask(student, EXAMPLES[:1], view, votes=3, temperature=0.01)
+        assert (prediction.prediction, prediction.confidence) == (ask(student, EXAMPLES[:1], view)[0].prediction, 1)
 
 
 LOG_P = st.floats(-2000, 0)

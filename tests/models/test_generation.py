@@ -1,17 +1,23 @@
-"""Greedy answers: the engines write the same tokens, and log-probabilities are those of the whole model in one pass."""
+"""Answers: engines write the same tokens, samples have the model's distribution, log-probabilities are of one pass."""
 
 import re
+from collections import Counter
 from importlib.util import find_spec
+from pathlib import Path
 
 import pytest
 import torch
+from scipy.stats import chisquare
 
 from limbeck.errors import LimbeckError, ModelError
 from limbeck.models import generation
 from limbeck.models.encoder_decoder import EncoderDecoderStudent
+from limbeck.models.loading import load
+from limbeck.models.settings import StudentSettings
 from limbeck.models.student import Student
 from limbeck.models.tokenization import padded_inputs
-from tests.helpers import builders
+from limbeck.tasks import get
+from tests.helpers import builders, decoders
 from tests.models.students import FAMILIES, T5S, random_student, randomise
 
 SOURCES = [*builders.TEXTS, "", " ", "</s>", "<pad> <extra_id_0> \x00 🙂", "2 " * 90, "yes </s> no"]
@@ -186,3 +192,83 @@ def test_a_batch_too_large_for_the_gpu_is_computed_in_halves():
     student.model.encoder.register_forward_pre_hook(lambda *_: (_ for _ in ()).throw(torch.OutOfMemoryError()))
     with pytest.raises(ModelError):
         student.generate(TEXTS[:1], batch_size=5)
+
+
+def either_kind(kind: str, folder: Path) -> Student:
+    """Return a random student, an encoder-decoder or a Llama."""
+    if kind != "llama":
+        return random_student(kind)
+    student = load(StudentSettings(name=str(decoders.decoder(folder, kind))), [], get("custom")).eval()
+    torch.manual_seed(1)
+    randomise(student)
+    return student
+
+
+def next_log_p(student: Student, text: str, written: list[int], temperature: float = 1.0) -> torch.Tensor:
+    """Return the log-probabilities of the token after those written, by the whole model, `[V]`."""
+    (ids,) = student.source_ids([text])[0]
+    inputs = {"input_ids": torch.tensor([[*ids, *written]])}
+    if student.model.config.is_encoder_decoder:
+        start = student.model.config.decoder_start_token_id
+        inputs = {"input_ids": torch.tensor([ids]), "decoder_input_ids": torch.tensor([[start, *written]])}
+    with torch.no_grad():
+        return (student.model(**inputs).logits[0, -1] / temperature).log_softmax(0)
+
+
+def chi_square(tokens: list[int], p_V: torch.Tensor) -> float:
+    """Return the p-value of drawing these tokens, those expected less than five times together."""
+    expected, counts = len(tokens) * p_V.double(), torch.bincount(torch.tensor(tokens), minlength=len(p_V)).double()
+    often = expected >= 5
+    bins = ([*values[often].tolist(), values[~often].sum().item()] for values in (counts, expected))
+    return float(chisquare(*bins, sum_check=False).pvalue)
+
+
+@pytest.mark.parametrize(("kind", "temperature"), [("t5-1.0", 0.04), ("llama", 0.1)])
+def test_samples_have_the_distribution_of_the_model(kind, temperature, tmp_path):
+    """The first token's, and the second's after the most frequent first, against the whole model's softmax."""
+    student, text = either_kind(kind, tmp_path), "How many points?"
+    student.max_target_length = 2
+    (samples,) = student.sample([text], 4000, temperature=temperature, seed=5, batch_size=1000)
+    firsts = [sample.ids[0] for sample in samples]
+    first, _ = Counter(firsts).most_common(1)[0]
+    # padding at the end is cut off
+    seconds = [(*sample.ids, student.pad_id)[1] for sample in samples if sample.ids[0] == first]
+    assert chi_square(firsts, next_log_p(student, text, [], temperature).exp()) > 0.001
+    assert chi_square(seconds, next_log_p(student, text, [first], temperature).exp()) > 0.001
+    # a wrong temperature would show
+    assert chi_square(firsts, next_log_p(student, text, [], temperature * 1.1).exp()) < 1e-3
+    for sample in samples[:20]:  # reported at temperature 1
+        log_p = [next_log_p(student, text, [*sample.ids[:t]])[id].item() for t, id in enumerate(sample.ids)]
+        assert sample.log_p == pytest.approx(log_p, abs=1e-4)
+        assert sample.text == student.text(sample.ids)
+
+
+@pytest.mark.parametrize("kind", ["t5-1.1", "bart", "llama"])
+def test_a_sample_depends_on_its_text_number_and_seed_alone(kind, tmp_path):
+    student = either_kind(kind, tmp_path)
+    student.max_target_length = 8
+
+    def sampled(texts: list[str], seed: int = 3, batch_size: int = 4, count: int = 3) -> list[list[tuple[int, ...]]]:
+        rows = student.sample(texts, count, temperature=0.9, seed=seed, batch_size=batch_size)
+        return [[answer.ids for answer in row] for row in rows]
+
+    expected = sampled(SOURCES)
+    assert sampled(SOURCES, batch_size=1) == sampled(SOURCES, batch_size=64) == expected
+    assert sampled(SOURCES[::-1])[::-1] == expected
+    assert [row[:2] for row in expected] == sampled(SOURCES, count=2)
+    assert all(len(set(row)) > 1 for row in expected)
+    assert all(a != b for a, b in zip(expected, sampled(SOURCES, seed=4), strict=True))
+    assert sampled([]) == []
+
+
+@pytest.mark.parametrize("kind", ["t5-1.0", "llama"])
+def test_samples_near_temperature_0_are_greedy_and_stop_at_words(kind, tmp_path):
+    student = either_kind(kind, tmp_path)
+    student.max_target_length = 10
+    options = {"temperature": 1e-4, "seed": 1, "batch_size": 5}
+    texts = student.generate(SOURCES, batch_size=5)
+    assert [[answer.text for answer in row] for row in student.sample(SOURCES, 2, **options)] == [[t, t] for t in texts]
+    stop = next(match[0] for text in texts if (match := re.search("(?<=..)[!-~]{2}", text)))
+    stopped = student.answer(SOURCES, [[]] * len(SOURCES), batch_size=5, stop=stop)
+    samples = student.sample(SOURCES, 1, stop=stop, **options)
+    assert [row[0].text for row in samples] == [answer.text for answer in stopped] != texts

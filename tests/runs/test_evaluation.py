@@ -13,6 +13,7 @@ from limbeck.errors import FileError, LimbeckError, ModelError, RecipeError
 from limbeck.formatting import code
 from limbeck.runs import EvaluationOptions, evaluate, evaluate_runs, open_run, predict_file, train
 from limbeck.runs.page import write_page
+from limbeck.runs.publication import model_card
 from tests.helpers import builders
 from tests.helpers.archives import write_rows, write_shards
 from tests.runs.recipes import TINY, rows_of, tiny
@@ -136,6 +137,51 @@ def test_another_engine_is_recorded_and_gives_the_same_answers(copied):
     assert answers == [row["prediction"] for row in rows]
     with pytest.raises(RecipeError, match="engine"):
         evaluate(copied.path, EvaluationOptions(engine="vllm"))
+
+
+def test_answers_by_votes_once_trained_and_greedy_ones_in_training(tmp_path):
+    rows = [{"input": f"Is it {i}?", "label": ("yes", "no")[i % 3 % 2], "rationale": "So it is."} for i in range(48)]
+    splits = {"train": rows[:24], "valid": rows[24:36], "test": rows[36:]}
+    paths = {f"{name}_file": str(write_rows(tmp_path / f"{name}.jsonl", rows)) for name, rows in splits.items()}
+    recipe = tiny(
+        data={"task": "custom", "source": {"kind": "files", **paths}},
+        objective="single-task",
+        training=TINY["training"] | {"max_steps": 90, "learning_rate": 1e-2, "eval_steps": 30},
+        evaluation={"votes": 5, "temperature": 1.0, "rationales": True},
+    )
+    run = train(recipe, tmp_path / "run")
+    results, before = run.results, rows_of(run.predictions("test"))
+    for split in ("valid", "test"):
+        assert (results[split]["votes"], results[split]["temperature"]) == (5, 1.0)
+    confidences = [row.get("confidence") for row in before]
+    assert confidences == [row.get("confidences", {}).get("votes") for row in before]
+    assert len(set(confidences)) > 1
+    assert evaluate(run.path, WITH_RATIONALES) == results["test"]  # the seed is the run's
+    assert rows_of(run.predictions("test")) == before
+    page = page_of(run)
+    assert (page["accuracy"]["votes"], page["calibration"]["temperature_fitted_on"]) == (5, "validation")
+    assert page["definitions"].keys() == {"sequence", "normalised", "first-token", "votes"}
+    assert "the majority of 5 samples at temperature 1." in (run.path / "evaluation" / "test.md").read_text()
+    assert open_run(run.path).page() == page
+    card = model_card(run)
+    assert card.count("the majority of 5 samples") == 2 and "the share of the samples" in card
+    source, target = write_rows(tmp_path / "in.jsonl", splits["test"][::-1]), tmp_path / "out.jsonl"
+    predict_file(run.path, source, target, rationales=True, batch_size=3)
+    for name in ("prediction", "rationale", "confidence"):
+        assert [row.get(name) for row in rows_of(target)][::-1] == [row.get(name) for row in before]
+    measured = predict_file(run.path, source, target, votes=2, temperature=2.0)
+    assert (measured["votes"], measured["temperature"]) == (2, 2.0)
+    # an answer of another kind is no guide to the votes of validation
+    assert "votes" not in evaluate(run.path, EvaluationOptions(votes=0))
+    assert page_of(run)["calibration"]["temperature_fitted_on"] == "these answers"
+    assert "samples at temperature" not in (run.path / "evaluation" / "test.md").read_text()
+    valid = evaluate(run.path, EvaluationOptions(split="valid", votes=0))
+    log = {row["step"]: row["eval_accuracy"] for row in rows_of(run.log) if "eval_accuracy" in row}
+    assert log[results["training"]["best_step"]] == valid["accuracy"] > 0
+    for options, field in (({"temperature": 0.0}, "temperature"), ({"answers": "choices"}, "votes")):
+        with pytest.raises(RecipeError) as caught:
+            evaluate(run.path, EvaluationOptions(**options))
+        assert caught.value.field == field
 
 
 def test_predictions_for_a_file(trained, finetuned, tmp_path):

@@ -31,6 +31,9 @@ def test_the_resolved_form_is_plain_and_reads_back_to_the_same_run():
     again = Recipe.parse(yaml.safe_load(yaml.safe_dump(json.loads(json.dumps(resolved)))), "test")
     assert (again.resolved(), again.key) == (resolved, recipe.key)
     assert tiny(seed=8).key != recipe.key
+    assert resolved["evaluation"].keys().isdisjoint({"votes", "temperature"})  # or older runs would be of other recipes
+    voting = tiny(evaluation={"votes": 8, "temperature": 0.7})
+    assert voting.key not in (recipe.key, tiny(evaluation={"votes": 8, "temperature": 0.6}).key)
 
 
 def test_the_shipped_recipes_are_valid():
@@ -49,6 +52,14 @@ def test_the_shipped_recipes_are_valid():
         ("seed", None, "key=value"),
         ("student.name=t5-small", "student", "exactly one"),
         ("evaluation={rationales: true}", None, "learns no rationales"),
+        ("evaluation={votes: 8}", "evaluation.temperature", "votes"),
+        ("evaluation={temperature: 0.7}", "evaluation.temperature", "votes"),
+        ("evaluation={votes: 8, temperature: 0}", "evaluation.temperature", ""),
+        ("evaluation={votes: -1, temperature: 0.7}", "evaluation.votes", ""),
+        ("evaluation={votes: 8, temperature: 0.7, answers: choices}", "evaluation.votes", "generate"),
+        ("evaluation={votes: 8, temperature: 0.7, engine: ctranslate2}", "evaluation.votes", "transformers"),
+        ("evaluation={votes: 8, temperature: 0.7, confidence: choices}", "evaluation.confidence", "votes"),
+        ("evaluation.confidence=votes", "evaluation.confidence", "votes"),
     ],
 )
 def test_a_wrong_change_is_one_line_with_its_field(change, field, words, path):

@@ -1,11 +1,13 @@
-"""What counts as right."""
+"""What counts as right, and votes beside a naive count."""
+
+import random
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from limbeck.schema import Example
-from limbeck.tasks import get, is_right, normalise, same_text, same_value
+from limbeck.tasks import TASKS, Task, get, is_right, normalise, same_text, same_value, vote_shares
 from limbeck.tasks.answers import read_choice
 
 NORMAL = {"  A \t b\n c ": "a b c", "yes .": "yes", "yes..": "yes.", "e.g. this": "e.g. this", "Straße": "strasse"}
@@ -37,10 +39,10 @@ def test_values_are_equal_exactly_or_as_roundings(claims: str, right: bool) -> N
 
 
 def test_another_accepted_answer_is_right() -> None:
-    example = Example("q", ("Which town?",), "New York", answers=("NYC", "New York City"))
-    assert is_right(get("custom"), "nyc.", example)
-    assert is_right(get("custom"), "New  York", example)
-    assert not is_right(get("custom"), "York", example)
+    town = Example("q", ("Which town?",), "New York", answers=("NYC", "New York City"))
+    assert is_right(get("custom"), "nyc.", town)
+    assert is_right(get("custom"), "New  York", town)
+    assert not is_right(get("custom"), "York", town)
 
 
 # Choices; answers that are the first of them; answers that name no choice or several.
@@ -57,3 +59,33 @@ def test_an_answer_is_the_only_choice_that_it_names(choices: str, answers: str, 
     names = choices.split("|")
     assert {read_choice(answer, names) for answer in answers.split("|")} == {names[0]}
     assert {read_choice(answer, names) for answer in unclear.split("|")} == {None}
+
+
+EQUATION = get("custom", answer="equation")
+LONG = f"1{' ' * 600}+ 1"  # past an equation's longest length, until its blanks are taken away
+PIECES = ["1", "2", "1 + 1", "2.0", "( 2 )", "( 1.0 + 1.0 )", "1 +", "(2 * x)", "(2  * X).", "1 / 0", LONG, "1 + 1."]
+labels = st.lists(st.sampled_from(PIECES) | st.text(max_size=3), max_size=12)
+tasks = st.sampled_from([EQUATION, *TASKS.values()])
+
+
+def naive(answers: list[str], task: Task) -> dict[str, float]:
+    """Count by loops which answers are right by each other."""
+    groups: list[list[str]] = []
+    for answer in answers:
+        group = next((g for g in groups if task.equal(answer, g[0]) and task.equal(g[0], answer)), None)
+        groups.append([answer]) if group is None else group.append(answer)
+    return {group[0]: len(group) / len(answers) for group in groups}
+
+
+@given(labels, tasks, st.randoms(use_true_random=False))
+@example([LONG, "1 + 1", "1 + 1", LONG, LONG], EQUATION, random.Random(0))
+@example(["Rome", "paris.", "Paris", "rome"], get("custom"), random.Random(0))  # a tie, in several spellings
+@example(["0.1", "1 / 10", "0.3 - 0.2", "0.10000000000000001"], get("svamp"), random.Random(0))  # exactly
+def test_votes_as_counted_by_loops_and_the_order_decides_ties_alone(answers, task, rng):
+    shares = vote_shares(answers, task)
+    assert shares == naive(answers, task)
+    rng.shuffle(answers)
+    shuffled = vote_shares(answers, task)
+    assert sorted(shares.values()) == sorted(shuffled.values())
+    if max(shares.values(), default=0) > 0.5:
+        assert task.equal(max(shares, key=shares.get), max(shuffled, key=shuffled.get))
