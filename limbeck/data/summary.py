@@ -10,7 +10,7 @@ from limbeck.data.load import DataSettings, read
 from limbeck.data.mismatch import teacher_mismatch
 from limbeck.data.sources import ArchiveSource
 from limbeck.data.splits import count_overlap, refuse_overlap
-from limbeck.data.views import View, source, target
+from limbeck.data.views import ANSWERS, View, source, target, variants
 from limbeck.errors import DataError
 from limbeck.formatting import one_line, visible
 from limbeck.notes import NOTES, lines_of
@@ -91,8 +91,12 @@ def show(settings: DataSettings, n: int, *, texts: ViewTexts | None = None) -> s
     for row in random.Random(0).sample(rows, min(n, len(rows))):
         lines += ["", f"{one_line(row.id)} ({split})"]
         for view in View:
-            reads, writes = texts(row, view) if texts else (source(row, view).text(" | "), target(row, view))
-            lines.append(f"  {view}")
-            for verb, text in {"reads: ": reads, "writes:": writes or "nothing, for the rationale is missing"}.items():
-                lines.append(f"    {verb} {visible(text)}".replace("\n", "\n            "))
+            variant, *others = variants(row, view)
+            reads, writes = (
+                texts(variant, view) if texts else (source(variant, view).text(" | "), target(variant, view))
+            )
+            if writes or view in (*ANSWERS, View.EXPLAIN):
+                lines.append(f"  {view}" + f", the first of {1 + len(others)}" * bool(others))
+                for verb, text in (("reads: ", reads), ("writes:", writes or "nothing, without a rationale")):
+                    lines.append(f"    {verb} {visible(text)}".replace("\n", "\n            "))
     return "\n".join(lines)
