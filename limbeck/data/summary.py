@@ -97,6 +97,6 @@ def show(settings: DataSettings, n: int, *, texts: ViewTexts | None = None) -> s
             )
             if writes or view in (*ANSWERS, View.EXPLAIN):
                 lines.append(f"  {view}" + f", the first of {1 + len(others)}" * bool(others))
-                for verb, text in (("reads: ", reads), ("writes:", writes or "nothing, without a rationale")):
+                for verb, text in (("reads: ", reads), ("writes:", writes or "nothing, for the rationale is missing")):
                     lines.append(f"    {verb} {visible(text)}".replace("\n", "\n            "))
     return "\n".join(lines)
