@@ -3,7 +3,7 @@
 from limbeck.data.load import DataSettings, Splits, load, load_split, read
 from limbeck.data.rows import read_rows
 from limbeck.data.sources import ArchiveSource
-from limbeck.data.views import RATIONALE_MARK, Source, View, share, source, split_target, target, variants
+from limbeck.data.views import RATIONALE_MARK, Source, View, has_target, share, source, split_target, target, variants
 
 __all__ = [
     "RATIONALE_MARK",
@@ -12,6 +12,7 @@ __all__ = [
     "Source",
     "Splits",
     "View",
+    "has_target",
     "load",
     "load_split",
     "read",

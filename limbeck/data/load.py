@@ -38,8 +38,10 @@ class RationaleSettings(Settings):
 
     @model_validator(mode="after")
     def _check_reference(self) -> Self:
-        if (self.reference is None and self.drop) or (self.reference and not self.drop and self.per_question != "best"):
-            raise ValueError("`drop` needs a `reference`, a run of mi-bound, which only it and `best` read")
+        if self.drop and self.reference is None:
+            raise ValueError("`drop` needs a `reference`, a run of mi-bound")
+        if self.reference is not None and not self.drop and self.per_question != "best":
+            raise ValueError("only `drop` and `per_question: best` read a `reference`; leave it out")
         return self
 
 

@@ -2,6 +2,7 @@
 
 import logging
 import math
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from contextlib import contextmanager
 from dataclasses import replace
@@ -232,10 +233,11 @@ def _votes(cell: Any) -> tuple[tuple[str, float], ...]:
     value = parse_cell(cell) if isinstance(cell, str) else cell
     if is_missing(value):
         return ()
-    counts = value.values() if isinstance(value, Mapping) else [None]
-    if not all(isinstance(n, int | float) and 0 <= n < math.inf for n in counts) or not (total := sum(counts)):
+    # Arrow has the labels of all rows in each
+    counts = {k: n for k, n in value.items() if not is_missing(n)} if isinstance(value, Mapping) else {"": value}
+    if not all(type(n) in (int, float) and 0 <= n < math.inf for n in counts.values()) or not sum(counts.values()):
         raise DataError("an object of numbers by label, not all 0, was expected", field="votes")
-    return tuple((text(label, "votes"), n / total) for label, n in value.items() if n)
+    return tuple((text(label, "votes"), n / sum(counts.values())) for label, n in counts.items() if n)
 
 
 def _listed(cell: Any) -> Any:
@@ -277,8 +279,11 @@ def resolved(draft: Draft, reading: str | None) -> Example:
         labels = filter(None, (example.label, *example.answers))
         label, *answers = dict.fromkeys(choose("label", label) for label in labels) or [""]
         teacher_label = example.teacher_label and choose("teacher_label", example.teacher_label)
-        votes = tuple((choose("votes", label), share) for label, share in example.votes)
-        return replace(example, label=label, answers=tuple(answers), teacher_label=teacher_label, votes=votes)
+        votes: dict[str, float] = defaultdict(float)
+        for name, share in example.votes:
+            votes[choose("votes", name)] += share
+        shares = tuple(votes.items())
+        return replace(example, label=label, answers=tuple(answers), teacher_label=teacher_label, votes=shares)
 
 
 @contextmanager

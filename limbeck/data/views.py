@@ -80,12 +80,17 @@ def source(example: Example, view: View) -> Source:
     return Source(prompt_view, example.segments, example.choices_text, rationale)
 
 
+def has_target(example: Example, view: View) -> bool:
+    """Return True if the example has something to write in a view."""
+    return any(target(variant, view) for variant in variants(example, view))
+
+
 def target(example: Example, view: View) -> str | None:
-    """Return what the student is to write in a view; None where the example lacks it."""
+    """Return what the student is to write for one of a view's `variants` of an example; None where that lacks it."""
     label, rationale = example.label, example.rationale
     question, reasoning = example.reverse or (None, None)
     targets = {View.PREDICT: label, View.REVERSE_QUESTION: question, View.REVERSE_RATIONALE: reasoning}
-    if example.votes:
+    if example.votes and len(example.choices or example.votes) > 1:  # a single choice tells nothing
         targets[View.CHOICES] = label
     if rationale is not None:
         targets[View.EXPLAIN] = rationale

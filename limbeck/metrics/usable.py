@@ -24,11 +24,12 @@ _VIEWS = (View.GIVEN_RATIONALE, View.PREDICT)
 
 @dataclass(frozen=True, slots=True)
 class UsableInformation:
-    """The mean over rationales."""
+    """The mean over questions, each with its first rationale."""
 
     nats: float
     interval: Interval  # normal, over questions
     positive: float  # share of rationales that make the label likelier
+    cut: int  # questions or rationales that lost their middle to student.max_source_length
     n: int
 
 
@@ -58,4 +59,5 @@ def usable_information(
         raise DataError(f"{len(complete)} questions with label and rationale; 2 at least are needed")
     gains = pointwise(student, complete, batch_size=batch_size, title=title)
     mean, half = float(gains.mean()), Z * float(gains.std(ddof=1)) / math.sqrt(len(gains))
-    return UsableInformation(mean, (mean - half, mean + half), float((gains > 0).mean()), len(gains))
+    _, cut = student.source_ids([source(example, View.GIVEN_RATIONALE) for example in complete])
+    return UsableInformation(mean, (mean - half, mean + half), float((gains > 0).mean()), len(cut), len(gains))

@@ -26,7 +26,7 @@ class ContrastTerm:
         L = mean_b -log( e^(cos(h_b, g_b) / temperature) / sum_j e^(cos(h_b, g_j) / temperature) )
 
     (van den Oord et al. 2018, arXiv 1807.03748, Eq. 4). ln B - L bounds the mutual information of h and g from below
-    and never exceeds ln B. Both are functions of the question, so that recognising it is enough.
+    and never exceeds ln B. Both are functions of the question: a student that recognises questions reaches it.
     """
 
     weight: float
@@ -70,7 +70,7 @@ class ContrastTerm:
 
 @dataclass(frozen=True)
 class MarginTerm:
-    """The lead of a question's rationale over those that led to a wrong answer, where it is below a margin.
+    """A hinge loss that keeps a question's rationales a margin ahead of those that led to a wrong answer.
 
         L = mean_b max(0, margin - mean_t log P(r_t) + mean_t log P(w_t))
 
@@ -103,7 +103,7 @@ class MarginTerm:
         lacking = (self.margin + right - wrong) * (has_right & has_wrong)
         active = (lacking > 0).to(scale.dtype)
         for view, index, sign in zip(self.views, indices, (1, -1), strict=True):
-            by_token = sign * scale * active / (index >= 0).sum(1).clamp(min=1)
+            by_token = (sign * scale * active / (index >= 0).sum(1).clamp(min=1)).unsqueeze(1).expand_as(index)
             chunk.rows(chunk.label_gradient, view).add_(spread(by_token, index, len(chunk.targets[view].labels)))
         return lacking.clamp(min=0).sum()
 
@@ -117,7 +117,6 @@ def mean_of(rows: Tensor, index: Tensor) -> Tensor:
 
 
 def spread(values: Tensor, index: Tensor, count: int) -> Tensor:
-    """Return each example's value, `[B]`, for each of its tokens, `[N]`."""
-    places = index.masked_fill(index < 0, count)  # padding goes to a place of its own
-    tokens = values.new_zeros(count + 1)
-    return tokens.scatter(0, places.flatten(), values.unsqueeze(1).expand_as(index).flatten())[:count]
+    """Return the values of `count` tokens, `[N]`, from those by example, `[B, T]`; `index` is as for `mean_of`."""
+    numbers = index.masked_fill(index < 0, count)  # padding has a number of its own
+    return values.new_zeros(count + 1).scatter(0, numbers.flatten(), values.flatten())[:count]

@@ -192,7 +192,7 @@ def _walk(
             for view, gradient in zip(targets, gradients.hidden, strict=False):
                 if view in by_states:
                     gradient.add_(scale * by_states[view])
-        for places, part in _chunks(targets, head):
+        for places, part in _chunks(targets, head) if objective.within_examples else ():
             states = torch.cat([view.states.to(narrow) for view in part.values()])
             chunk = Chunk(part, states, wide_head)
             for term in objective.within_examples:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from limbeck.data import View
+from limbeck.objectives.contrast import spread
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -60,12 +61,9 @@ class SoftTerm:
         log_q = (log_q / t).masked_fill(~present, float("-inf")).log_softmax(-1)
         log_p = (teacher.log() / t).masked_fill(~present, float("-inf"))
         log_p = log_p.masked_fill(~(log_p > float("-inf")).any(1, keepdim=True), 0.0).log_softmax(-1)
-        p, voted = log_p.exp(), real.any(1).to(log_p.dtype)
+        p, voted = log_p.exp(), (teacher > 0).any(1).to(log_p.dtype)
         losses = t * t * (p * (log_p - log_q)).masked_fill(p == 0, 0).sum(-1)
         # dL/d log P(c) = T (q_c - p_c), for each of its tokens
         by_choice = scale * t * (p - log_q.exp()) * voted.unsqueeze(1)
-        by_token = by_choice.gather(1, rows)
-        places = index.masked_fill(~real, count)
-        gradient = by_token.new_zeros(count + 1).scatter(0, places.flatten(), by_token.flatten())[:count]
-        chunk.rows(chunk.label_gradient, View.CHOICES).add_(gradient)
+        chunk.rows(chunk.label_gradient, View.CHOICES).add_(spread(by_choice.gather(1, rows), index, count))
         return (losses * voted).sum()

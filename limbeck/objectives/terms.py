@@ -199,7 +199,7 @@ class Objective:
     formula: str = ""
     summary: str = ""
     reference: str = ""
-    choose: str = ""  # the case for it, after "when"
+    choose: str = ""  # continues "choose it when"
     group: str = ""  # of similar objectives
 
     def weighted(self, values: Mapping[str, Any]) -> Any:
@@ -233,6 +233,11 @@ class Objective:
     def reads_padding(self) -> bool:
         """True if the loss depends on how a batch is padded."""
         return not all(term.mask_padding for term in self.terms)
+
+    @property
+    def reads_rationales(self) -> bool:
+        """True if students learn to answer with a rationale before them, as usable information needs."""
+        return View.GIVEN_RATIONALE in self.views
 
     @property
     def answer_view(self) -> View:

@@ -23,7 +23,7 @@ Tasks = Mapping[str, Sequence[GradedGroup]]  # the run groups by task
 MAX_POINTS, MAX_ROWS = 150, 11  # of a figure's line and of its table
 LOGGED = {  # by a log key's prefix: the figure's title, its y axis, and "y" for per cent
     "term_": ("{}, a term of the loss", "loss (nats)", ""),
-    "bound_": ("{}, an InfoNCE bound, at most the logarithm of the batch size", "mutual information (nats)", ""),
+    "infonce_": ("InfoNCE between label and rationale, its {}", "mutual information (nats)", ""),
     "share_": ("{}, its share of the gradient", "share of the gradient", "y"),
     "eval_accuracy": ("validation accuracy", "accuracy", "y"),
 }

@@ -223,7 +223,7 @@ class Evaluation:
 
     def _usable(self) -> dict[str, Any]:
         objective, examples = self.run.recipe.objective.build(), self.domain.examples
-        _require(View.GIVEN_RATIONALE in objective.views, "only a student of mi-bound has learnt to read rationales")
+        _require(objective.reads_rationales, "only a student of mi-bound has learnt to read rationales")
         own = [replace(row, rationale=p.rationale) for row, p in zip(examples, self.predictions, strict=True)]
         measures, reasons = {}, {}
         for writer, rows in (("teacher", examples), ("student", own)):

@@ -1,5 +1,6 @@
 """Training examples as another student sees them: what their rationales tell it, and its probabilities of choices."""
 
+import hashlib
 import math
 from collections import defaultdict
 from collections.abc import Callable, Sequence
@@ -13,7 +14,7 @@ from scipy.special import softmax
 from limbeck.data import View, source, variants
 from limbeck.data.load import RationaleSettings, digest
 from limbeck.errors import RecipeError
-from limbeck.files import read_json, write_json
+from limbeck.files import read_json, sha256, write_json
 from limbeck.metrics.predict import choices_of
 from limbeck.metrics.usable import pointwise
 from limbeck.models.loading import open_student
@@ -36,7 +37,7 @@ def select_rationales(
     gains = -np.arange(len(rationales))  # the first of a question most
     if settings.reference is not None:
         reference = open_run(settings.reference)
-        if View.GIVEN_RATIONALE not in reference.recipe.objective.build().views:
+        if not reference.recipe.objective.build().reads_rationales:
             reason = f"{reference.path} is no run of mi-bound, whose student reads rationales"
             raise RecipeError(reason, field="data.rationales.reference")
 
@@ -61,10 +62,18 @@ def select_rationales(
 def soft_labels(examples: Sequence[Example], mentor: Path | None, task: Task, *, batch_size: int) -> list[Example]:
     """Return the examples with the probabilities of a mentor, a student of any size, in place of votes.
 
-    Raises LimbeckError where it is no finished run, or an example has no choices.
+    Raises LimbeckError where it is no trained run whose student answers at once, or an example has no choices.
     """
     if mentor is None:
         return list(examples)
+    run = open_run(mentor)
+    if run.recipe.objective.build().answer_view is not View.PREDICT:
+        reason = (
+            f"a student of {run.recipe.objective.name} does not answer at once; train a mentor with finetune or dss"
+        )
+        raise RecipeError(reason, field="data.mentor")
+    if not all(example.choices or task.choices for example in examples):
+        raise RecipeError("soft labels need questions with choices", field="data.mentor")
 
     def probabilities(student: Student) -> list[list[float]]:
         choices = choices_of(student, examples, task, answer_view=View.PREDICT)
@@ -73,7 +82,7 @@ def soft_labels(examples: Sequence[Example], mentor: Path | None, task: Task, *,
         return [softmax([math.fsum(log_p) for log_p in score.answers]).tolist() for score in scores]
 
     rows = []
-    shares = _cached(open_run(mentor), "probabilities", examples, probabilities)
+    shares = _cached(run, "probabilities", examples, probabilities)
     for example, values in zip(examples, shares, strict=True):
         rows.append(replace(example, votes=tuple(zip(example.choices or task.choices, values, strict=True))))
     return rows
@@ -81,7 +90,9 @@ def soft_labels(examples: Sequence[Example], mentor: Path | None, task: Task, *,
 
 def _cached(run: Run, name: str, examples: Sequence[Example], compute: Callable[[Student], list[Any]]) -> list[Any]:
     """Return what a run's student computes about the examples, which its folder keeps."""
-    path = run.path / name / f"{digest(examples)}.json"
+    weights = "".join(sha256(path) for path in sorted(run.model.glob("*.safetensors")))
+    key = hashlib.sha256(f"{weights} {digest(examples)}".encode()).hexdigest()
+    path = run.path / name / f"{key}.json"
     if not path.exists():
         write_json(path, compute(open_student(run.model)[0]))
     return list(read_json(path))

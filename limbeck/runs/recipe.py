@@ -9,6 +9,7 @@ from typing import Any, Self
 from pydantic import Field, model_validator
 
 from limbeck.data.load import DataSettings
+from limbeck.data.views import View
 from limbeck.models.settings import AnswerSettings, NamedStudent, StudentSettings
 from limbeck.objectives.methods import NamedObjective, ObjectiveSettings
 from limbeck.settings import Settings
@@ -40,6 +41,11 @@ class Recipe(Settings):
     def _check_rationales(self) -> Self:
         if self.evaluation.rationales and self.objective.build().rationale_view is None:
             raise ValueError(f"evaluation.rationales: a student of {self.objective.name} learns no rationales")
+        views = self.objective.build().views
+        if self.data.rationales and set(views) == {View.PREDICT}:
+            raise ValueError(f"data.rationales: {self.objective.name} reads no rationales")
+        if self.data.mentor and View.CHOICES not in views:
+            raise ValueError(f"data.mentor: {self.objective.name} reads no soft labels, only soft does")
         return self
 
     def resolved(self) -> dict[str, Any]:

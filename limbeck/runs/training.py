@@ -9,10 +9,10 @@ from typing import Any, get_args
 
 from transformers import TrainingArguments, set_seed
 
-from limbeck.data.load import DataSettings, RationaleSettings, Splits, load
+from limbeck.data.load import DataSettings, RationaleSettings, Splits, digest, load
 from limbeck.data.mismatch import teacher_mismatch
 from limbeck.data.splits import refuse_overlap
-from limbeck.data.views import View, source, target
+from limbeck.data.views import View, has_target, source, target
 from limbeck.errors import LimbeckError, ModelError
 from limbeck.files import disk_errors, read_json, sha256
 from limbeck.hub import cached_revision
@@ -56,8 +56,8 @@ def train(
     splits, objective, task = load(recipe.data), recipe.objective.build(), recipe.data.get_task()
     choice = recipe.data.rationales or RationaleSettings()
     size = recipe.evaluation.batch_size
-    chosen, left_out = select_rationales(splits.train, choice, batch_size=size)
-    chosen = soft_labels(chosen, recipe.data.mentor, task, batch_size=size)
+    training_rows, left_out = select_rationales(splits.train, choice, batch_size=size)
+    training_rows = soft_labels(training_rows, recipe.data.mentor, task, batch_size=size)
     rows = {split: len(getattr(splits, split)) for split in get_args(Split)}
     refuse_overlap(splits.notes, rows, recipe.data.max_overlap)
     valid = Domain("valid", "valid", task, splits.valid)
@@ -72,11 +72,13 @@ def train(
     if recipe.evaluation.rationales or card.answers == "generate":
         student.engine(card.engine)
     draw_seed = recipe.seed if choice.per_question == "random" else None
-    training_set = tokenize(chosen, objective.views, student, draw_seed=draw_seed)
+    training_set = tokenize(training_rows, objective.views, student, draw_seed=draw_seed)
     arguments = training_arguments(recipe.training, run.checkpoints, recipe.seed)
     texts = {"sources": len(training_set.sources), "targets": int((training_set.targets.lengths > 0).sum())}
     log.info("%s: %s on %d examples", run.path, objective.name, len(training_set))
-    notes = splits.notes | training_set.notes | _count_labels(student, splits, task) | {"rationales_left_out": left_out}
+    notes = splits.notes | training_set.notes | _count_labels(student, splits, task)
+    notes["rationales_left_out"] = left_out
+    notes["rows_without_rationale"] = sum(row.rationale is None for row in training_rows)
     for line in lines_of(notes, rows | texts):
         log.log(logging.WARNING if line.warning else logging.INFO, "%s", line.text)
 
@@ -84,7 +86,10 @@ def train(
         run.check_folder(resume)  # another process may have been faster
         revisions = {name: revision for name in recipe.checkpoints if (revision := cached_revision(name))}
         frame = student.prompts and student.prompts.frame
-        run.begin(provenance(splits, recipe.seed) | {"student": revisions, "chat_frame": frame} | origin)
+        origin = provenance(splits, recipe.seed) | {"student": revisions, "chat_frame": frame} | origin
+        if recipe.data.rationales or recipe.data.mentor:  # another run decides on these
+            origin["data"]["chosen"] = {"rows": len(training_rows), "sha256": digest(training_rows)}
+        run.begin(origin)
         training = _fit(run, student, valid, card=card, training_set=training_set, arguments=arguments)
         if not run.model.exists():  # it does after a stop while it was measured
             save_student(student, card, run.model)
@@ -125,8 +130,9 @@ def _fit(
     start, trainer, recipe = time.monotonic(), None, run.recipe
     objective = recipe.objective.build().smoothed(recipe.training.label_smoothing_factor)
     validation_set = None
-    if arguments.do_eval and any(target(example, view) for example in valid.examples for view in objective.views):
-        validation_set = token_ids(valid.examples, objective.views, student)
+    examples = soft_labels(valid.examples, recipe.data.mentor, valid.task, batch_size=recipe.evaluation.batch_size)
+    if arguments.do_eval and any(has_target(example, view) for example in examples for view in objective.views):
+        validation_set = token_ids(examples, objective.views, student)
 
     greedy, size = card.model_copy(update={"votes": None}), recipe.evaluation.batch_size  # each vote costs a pass
 

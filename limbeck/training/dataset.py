@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from limbeck.data import View, share, source, target, variants
+from limbeck.data import View, has_target, share, source, variants
 from limbeck.errors import DataError
 from limbeck.models.student import Student
 from limbeck.models.tokenization import ExampleIds, Ids, ViewIds, progress
@@ -19,6 +19,12 @@ from limbeck.schema import Example
 
 _BLOCK = 10_000  # examples whose ids are Python integers at a time
 _TASKS = (View.PREDICT, View.EXPLAIN)
+_COLUMNS = {  # that rows need beside rationales
+    View.WRONG_RATIONALE: "wrong_rationales",
+    View.CHOICES: "votes",
+    View.REVERSE_QUESTION: "reverse",
+    View.REVERSE_RATIONALE: "reverse",
+}
 
 
 @dataclass(frozen=True)
@@ -44,7 +50,7 @@ class TrainingSet(Dataset[ExampleIds]):
     """N examples; the tables have a row for each rationale that a view shows, view after view.
 
     The rows of example i in the view `views[v]` are `first[v * N + i]` up to the next. Their targets have their shares
-    in the example, or with a `draw_seed` one is drawn an epoch where all have the same.
+    in the example, or with a `draw_seed` one rationale is drawn an epoch.
     """
 
     views: tuple[View, ...]
@@ -55,27 +61,25 @@ class TrainingSet(Dataset[ExampleIds]):
     notes: dict[str, int]  # counts of what was cut or left out
     lengths: NDArray[np.int64]  # of each example's longest source and its targets, `[N, K]`
     draw_seed: int | None = None
-    epoch: int = 0
+    epoch: int = 0  # the trainer's: accelerate would not set it in a resumed epoch
 
     def __len__(self) -> int:
         return len(self.lengths)
-
-    def set_epoch(self, epoch: int) -> None:
-        """Draw other rationales; data loaders call it."""
-        self.epoch = epoch
 
     def __getitem__(self, example: int) -> dict[View, list[ViewIds]]:
         draw = None
         if self.draw_seed is not None:
             draw = int(np.random.default_rng((self.draw_seed, self.epoch, example)).integers(2**31))
-        return {view: self._shown(number * len(self) + example, draw) for number, view in enumerate(self.views)}
-
-    def _shown(self, position: int, draw: int | None) -> list[ViewIds]:
-        rows = range(self.first[position], self.first[position + 1])
-        shares = self.shares[rows.start : rows.stop].tolist()
-        if draw is not None and len(set(shares)) == 1:  # all views draw the same rationale
-            rows, shares = rows[draw % len(rows) :][:1], [1.0]
-        return [ViewIds(self.sources[row], self.targets[row], share) for row, share in zip(rows, shares, strict=True)]
+        ids = {}
+        for number, view in enumerate(self.views):
+            position = number * len(self) + example
+            rows = range(self.first[position], self.first[position + 1])
+            shares = self.shares[rows.start : rows.stop].tolist()
+            if draw is not None and view is not View.CHOICES:  # all views draw the same rationale
+                rows, shares = rows[draw % len(rows) :][:1], [1.0]
+            rows_and_shares = zip(rows, shares, strict=True)
+            ids[view] = [ViewIds(self.sources[row], self.targets[row], share) for row, share in rows_and_shares]
+        return ids
 
     @property
     def target_lengths(self) -> Mapping[View, Tensor]:
@@ -92,27 +96,36 @@ def tokenize(
     Lengths are of label and rationale, whatever the views, so that compared objectives share batches.
     """
     for view in views:
-        if not any(target(example, view) for example in examples):
-            raise DataError(f"no training example has a rationale, or what else the {view.value} view shows")
+        if not any(has_target(example, view) for example in examples):
+            column = _COLUMNS.get(view, "rationale")
+            raise DataError(f"no training example has what the objective needs: rows with a column {column!r}")
     training_set = token_ids(examples, views, student, draw_seed=draw_seed)
     if training_set.views == _TASKS:
         return training_set
-    usable = [example for example in examples if any(target(example, view) for view in views)]
-    return replace(training_set, lengths=token_ids(usable, _TASKS, student).lengths)
+    usable = [example for example in examples if any(has_target(example, view) for view in views)]
+    return replace(training_set, lengths=token_ids(usable, _TASKS, student, draw_seed=draw_seed).lengths)
 
 
 def token_ids(
     examples: Sequence[Example], views: Sequence[View], student: Student, *, draw_seed: int | None = None
 ) -> TrainingSet:
     """Tokenize the examples with a target in any view; the notes count the rest, and what was cut."""
-    usable = [example for example in examples if any(target(example, view) for view in views)]
+    usable = [example for example in examples if any(has_target(example, view) for view in views)]
     notes = {"without_target": len(examples) - len(usable), "sources_cut": 0, "targets_cut": 0}
+    if extra := [view for view in views if view in _COLUMNS]:
+        notes["rows_without_extras"] = sum(not all(has_target(e, view) for view in extra) for e in usable)
     blocks = [(view, usable[start : start + _BLOCK]) for view in views for start in range(0, len(usable), _BLOCK)]
+
+    counts, shares = array("q", [0]), array("d")
 
     def table(name: str, encode: Callable[[Sequence[Example], View], tuple[list[Ids], list[int]]]) -> TokenTable:
         ids, offsets = array("i"), array("q", [0])
         for view, block in progress(blocks, f"tokenizing {name}"):
-            rows, cut = encode(list(chain.from_iterable(variants(example, view) for example in block)), view)
+            groups = [variants(example, view) for example in block]
+            if name == "sources":
+                counts.extend(map(len, groups))
+                shares.extend(share(example, view, len(group)) for group in groups for example in group)
+            rows, cut = encode(list(chain.from_iterable(groups)), view)
             notes[f"{name}_cut"] += len(cut)
             for row in rows:
                 ids.extend(row)
@@ -121,10 +134,8 @@ def token_ids(
 
     sources = table("sources", lambda block, view: student.source_ids([source(e, view) for e in block]))
     targets = table("targets", student.fitted_target_ids)
-    rows = [(view, variants(example, view)) for view in views for example in usable]
-    first, shape = np.cumsum([0, *(len(shown) for _, shown in rows)]), (len(views), len(usable))
-    shares = np.array([share(example, view, len(shown)) for view, shown in rows for example in shown])
+    first, shape = np.cumsum(counts), (len(views), len(usable))
     longest = np.maximum.reduceat(sources.lengths, first[:-1]).reshape(shape).max(0, keepdims=True)
     gather = np.add if draw_seed is None else np.maximum
     lengths = np.concatenate([longest, gather.reduceat(targets.lengths, first[:-1]).reshape(shape)]).T
-    return TrainingSet(tuple(views), sources, targets, first, shares, notes, lengths, draw_seed)
+    return TrainingSet(tuple(views), sources, targets, first, np.array(shares), notes, lengths, draw_seed)

@@ -15,7 +15,7 @@ import numpy as np
 import torch
 import transformers
 from torch import Tensor, nn
-from transformers import PrinterCallback, ProgressCallback, TrainerState, TrainingArguments
+from transformers import PrinterCallback, ProgressCallback, TrainerCallback, TrainerState, TrainingArguments
 
 from limbeck.data import View
 from limbeck.errors import ModelError, RecipeError
@@ -173,12 +173,15 @@ class Trainer(transformers.Trainer):
             self.add_callback(_Progress())
         self.distiller, self.settings, self.training_set = distiller, settings, training_set
         self.validate, self.validation_set, self.log_file = validate, validation_set, log_file
+        self._across = {term.name for term in distiller.objective.across_examples}
         step = args.train_batch_size * args.gradient_accumulation_steps
         self._expected = self._counted(training_set, min(step / len(training_set), 1))
         # by term, since the last log entry
         self._sums: dict[str, Any] = defaultdict(float)
         self._counts: dict[str, Any] = defaultdict(int)
         self._shares: dict[str, Tensor] = {}
+        self._ceilings: dict[str, Any] = defaultdict(float)
+        self.add_callback(_Draw(training_set))
 
     def fit(self) -> None:
         """Train, from the newest complete checkpoint if any; leave the best weights in the student."""
@@ -204,6 +207,8 @@ class Trainer(transformers.Trainer):
             columns = (batch[name] for name in ("labels", "weights", "index"))
             for name, count in term_counts(self.distiller.objective, *columns).items():
                 self._counts[name] += count
+                if name in self._across:  # InfoNCE's bound is at most ln K for K examples, whose mean is over examples
+                    self._ceilings[name] += torch.xlogy(count, count.float())
         return self._expected
 
     def compute_loss(
@@ -226,10 +231,11 @@ class Trainer(transformers.Trainer):
             logs["loss"] = self.distiller.objective.weighted(terms)
             logs.update({f"term_{name}": value for name, value in terms.items()})
             logs.update({f"share_{name}": share.item() for name, share in self._shares.items()})
-            for contrast in self.distiller.objective.across_examples:  # InfoNCE's bound is at most ln B
-                ceiling = math.log(self._train_batch_size)
-                logs |= {f"bound_{contrast.name}": ceiling - terms[contrast.name], f"ceiling_{contrast.name}": ceiling}
-            for values in (self._sums, self._counts, self._shares):
+            for name, total in self._ceilings.items():
+                if name in terms:
+                    ceiling = total.item() / self._counts[name].item()
+                    logs |= {"infonce_bound": ceiling - terms[name], "infonce_ceiling": ceiling}
+            for values in (self._sums, self._counts, self._shares, self._ceilings):
                 values.clear()
         super().log(logs, start_time)
         write_jsonl(self.log_file, self.state.log_history)
@@ -299,6 +305,16 @@ def _state(checkpoint: Path) -> TrainerState | None:
     except (OSError, ValueError, TypeError):
         return None
     return state if state.global_step else None
+
+
+class _Draw(TrainerCallback):
+    """The epoch of a training set, by which it draws rationales."""
+
+    def __init__(self, training_set: TrainingSet) -> None:
+        self._training_set = training_set
+
+    def on_epoch_begin(self, args: Any, state: TrainerState, control: Any, **kwargs: Any) -> None:
+        self._training_set.epoch = int(state.epoch or 0)
 
 
 class _Progress(ProgressCallback):

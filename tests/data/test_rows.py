@@ -283,6 +283,17 @@ def test_truth_values(read: Read, value: Any, truth: bool) -> None:
 WRONG_CELLS = [("reverse", {"question": "q"}), ("votes", {"2": -1}), ("votes", ["2"]), ("rectified", "maybe")]
 
 
+def test_votes_for_one_choice_add_up_in_any_format(read: Read, tmp_path: Path) -> None:
+    rows = [
+        {"input": "a?", "label": "green", "choices": COLOURS, "votes": {"green": 1, "GREEN": 2, "red": 1}},
+        {"input": "b?", "label": "blue", "choices": COLOURS, "votes": {"blue": 5}},
+    ]
+    expected = [{"green": 0.75, "red": 0.25}, {"blue": 1.0}]
+    assert [dict(row.votes) for row in read(rows)] == expected
+    pd.DataFrame(rows).to_parquet(tmp_path / "votes.parquet")
+    assert [dict(row.votes) for row in read_rows(tmp_path / "votes.parquet")] == expected
+
+
 @pytest.mark.parametrize(("field", "value"), [*WRONG_CELLS, ("rectified", 1), ("rectified", [True])])
 def test_a_wrong_reverse_question_vote_or_truth_value_is_named(read: Read, field: str, value: Any) -> None:
     with pytest.raises(DataError, match=rf"line 1: {field}:|:1: {field}:"):

@@ -94,5 +94,12 @@ def test_a_mentors_probabilities_of_the_choices_are_its_confidences(tmp_path):
     assert {row.id: pytest.approx(dict(row.votes), rel=1e-5) for row in examples} == predictions
     with pytest.raises(DataError):
         train(tiny(data=data, objective="soft"), tmp_path / "without")  # no votes and no mentor
+    joint = train(tiny(data=data, objective="answer-first"), tmp_path / "joint")
+    with pytest.raises(RecipeError) as caught:
+        train(tiny(data={**data, "mentor": str(joint.path)}, objective="soft"), tmp_path / "other")
+    assert caught.value.field == "data.mentor"
+    with pytest.raises(RecipeError):
+        tiny(data={**data, "mentor": str(mentor.path)}, objective="dss")
     run = train(tiny(data={**data, "mentor": str(mentor.path)}, objective="soft"), tmp_path / "soft")
+    assert "chosen" in run.provenance["data"]
     assert "term_soft" in rows_of(run.log)[0]

@@ -1,6 +1,7 @@
 """A small student, its examples, and a Trainer for them."""
 
 import itertools
+from dataclasses import replace
 
 import torch
 from transformers import TrainerCallback
@@ -29,6 +30,9 @@ EXAMPLES = [
     )
     for i, rationale in enumerate(RATIONALES)
 ]
+SEVERAL = [
+    replace(row, rationales=(f"Luke scored {i}.", f"Half of {i}.", "Two rounds.")) for i, row in enumerate(EXAMPLES)
+]
 PARTIAL = [Example("no", ("yes or no",), "yes"), *EXAMPLES]
 
 
@@ -39,7 +43,9 @@ def scratch(dropout: float = 0.0) -> Student:
     return load(StudentSettings(scratch=ScratchSettings(**sizes, dropout_rate=dropout)), builders.TEXTS, get("svamp"))
 
 
-def trainer(student, name, folder, *, examples=EXAMPLES, validation=None, accuracies=None, **changes) -> Trainer:
+def trainer(
+    student, name, folder, *, examples=EXAMPLES, validation=None, accuracies=None, draw_seed=None, **changes
+) -> Trainer:
     """Return a Trainer of six steps of four examples; its validations have these accuracies, else 0.5."""
     sizes = {"max_steps": 6, "per_device_train_batch_size": 4, "logging_steps": 2, "eval_steps": 3}
     settings = TrainingSettings.parse({**sizes, "learning_rate": 1e-2, **changes}, "training")
@@ -48,7 +54,7 @@ def trainer(student, name, folder, *, examples=EXAMPLES, validation=None, accura
     return Trainer(
         Distiller(student, method),
         training_arguments(settings, folder / "checkpoints", seed=3),
-        tokenize(examples, method.views, student),
+        tokenize(examples, method.views, student, draw_seed=draw_seed),
         settings=settings,
         validate=lambda: {"accuracy": next(scores)},
         log_file=folder / "log.jsonl",

@@ -1,7 +1,6 @@
 """Training sets against a call of the tokenizer for each text."""
 
 from collections import Counter
-from dataclasses import replace
 from unittest import mock
 
 import pytest
@@ -12,12 +11,13 @@ from limbeck.data import View, target
 from limbeck.errors import LimbeckError
 from limbeck.models.student import Student
 from limbeck.notes import lines_of
+from limbeck.objectives import METHODS
 from limbeck.schema import Example
 from limbeck.training import dataset
 from limbeck.training.dataset import tokenize
 from tests.helpers.tokenizers import KINDS
 from tests.models.test_tokenization import ODD, SPECIAL, WORDS, student
-from tests.training.small import EXAMPLES, PARTIAL, scratch
+from tests.training.small import PARTIAL, SEVERAL, scratch
 
 VIEWS = (View.PREDICT, View.EXPLAIN)
 text = st.one_of(
@@ -73,11 +73,6 @@ def test_an_example_without_a_rationale_keeps_its_other_views():
         tokenize(PARTIAL[:1], VIEWS, pupil)
 
 
-SEVERAL = [
-    replace(row, rationales=(f"Luke scored {i}.", f"Half of {i}.", "Two rounds.")) for i, row in enumerate(EXAMPLES)
-]
-
-
 def test_a_questions_rationales_share_its_weight():
     pupil = scratch()
     data = tokenize([*SEVERAL, PARTIAL[0]], (*VIEWS, View.GIVEN_RATIONALE), pupil)
@@ -99,7 +94,7 @@ def test_a_rationale_is_drawn_an_epoch():
     pupil, drawn = scratch(), Counter()
     data = tokenize(SEVERAL, (*VIEWS, View.GIVEN_RATIONALE), pupil, draw_seed=1)
     for epoch in range(50):
-        data.set_epoch(epoch)
+        data.epoch = epoch
         for number, row in enumerate(SEVERAL):
             ids = data[number]
             (explained,), (given,) = ids[View.EXPLAIN], ids[View.GIVEN_RATIONALE]
@@ -108,6 +103,11 @@ def test_a_rationale_is_drawn_an_epoch():
             assert pupil.tokenizer.decode(given.source[:-1]).endswith(words)
             drawn[row.rationales.index(words)] += 1
     assert all(150 < drawn[number] < 250 for number in range(3))  # of 600
+    # objectives that are compared share batches, which depend on lengths
+    assert (data.lengths == tokenize(SEVERAL, VIEWS, pupil, draw_seed=1).lengths).all()
+    soft = tokenize(SEVERAL, METHODS["soft"].views, pupil, draw_seed=1)
+    assert len(soft[0][View.EXPLAIN]) == 1
+    assert [shown.weight for shown in soft[0][View.CHOICES]] == [0.75, 0.25]
 
 
 @pytest.mark.parametrize(("setting", "lengths"), [("source", (24, 512)), ("target", (512, 24))])

@@ -2,6 +2,7 @@
 
 import json
 import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -15,7 +16,7 @@ from limbeck.training.dataset import token_ids, tokenize
 from limbeck.training.settings import TrainingSettings
 from limbeck.training.trainer import Distiller, stops_early, validations
 from tests.objectives import oracle
-from tests.training.small import EXAMPLES, PARTIAL, StopAt, scratch, trainer, weights_of
+from tests.training.small import EXAMPLES, PARTIAL, SEVERAL, StopAt, scratch, trainer, weights_of
 
 
 def fitted(name, folder, stop=6, **options):
@@ -48,8 +49,8 @@ def test_logged_terms_add_up_and_the_loss_falls(name, tmp_path):
         assert entry["loss"] == pytest.approx(weighted, rel=1e-5)
         assert sum(entry[f"share_{term.name}"] for term in METHODS[name].terms) == pytest.approx(1, abs=1e-5)
         if name == "infonce":  # four examples a batch
-            assert entry["ceiling_contrast"] == pytest.approx(math.log(4))
-            assert entry["bound_contrast"] == pytest.approx(math.log(4) - entry["term_contrast"])
+            assert entry["infonce_ceiling"] == pytest.approx(math.log(4))
+            assert entry["infonce_bound"] == pytest.approx(math.log(4) - entry["term_contrast"])
     assert entries[-1]["loss"] < 0.9 * entries[0]["loss"]
 
 
@@ -190,3 +191,28 @@ def test_terms_that_no_validation_row_has_are_left_out_of_its_loss(tmp_path):
         for name in ("dss", "finetune")
     )
     assert dss == pytest.approx(finetune / 2, rel=1e-6)
+
+
+def test_a_contrasts_ceiling_is_of_the_examples_that_have_both_targets(tmp_path):
+    """And steps without any have no bound."""
+    rows = [replace(row, rationale=None) if i > 2 else row for i, row in enumerate(EXAMPLES)]
+    trainer(scratch(), "infonce", tmp_path, examples=rows, logging_steps=1, max_steps=9).fit()
+    entries = [entry for line in (tmp_path / "log.jsonl").open() if "loss" in (entry := json.loads(line))]
+    for entry in entries:
+        assert ("infonce_bound" in entry) == ("term_contrast" in entry)
+        assert entry.get("infonce_bound", 0) <= entry.get("infonce_ceiling", 0) + 1e-6
+    assert all(entry.get("infonce_ceiling", 0) <= math.log(3) for entry in entries)
+
+
+def test_a_resumed_epoch_draws_the_same_rationales(tmp_path):
+    def fit(name, stop=None):
+        options = {"examples": SEVERAL, "draw_seed": 1, "max_steps": 9, "save_steps": 5, "eval_steps": 5}
+        training = trainer(scratch(), "dss", tmp_path / name, **options)
+        if stop:
+            training.add_callback(StopAt(stop))
+        training.fit()
+        return weights_of(training.distiller.student)
+
+    unbroken = fit("unbroken")
+    fit("broken", stop=5)  # in the second epoch of three steps
+    assert torch.equal(fit("broken"), unbroken)
