@@ -60,6 +60,11 @@ class Recipe(Settings):
         return list(dict.fromkeys(filter(None, (student.name, student.encoder, student.decoder))))
 
     @property
+    def draw_seed(self) -> int | None:
+        """The seed of drawn rationales, if one of a question's is drawn an epoch."""
+        return self.seed if self.data.rationales and self.data.rationales.per_question == "random" else None
+
+    @property
     def key(self) -> str:
         """Eight hexadecimal digits of the resolved recipe's hash."""
         return hashlib.sha256(json.dumps(self.resolved(), sort_keys=True).encode()).hexdigest()[:8]

@@ -2,7 +2,7 @@
 
 import logging
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from importlib.resources import files
 from pathlib import Path
 from typing import Any, get_args
@@ -29,6 +29,7 @@ from limbeck.runs.evaluation import measure
 from limbeck.runs.mentors import select_rationales, soft_labels
 from limbeck.runs.recipe import Recipe, load_recipe
 from limbeck.runs.run import Run, now, open_run, provenance, run_name
+from limbeck.schema import Example
 from limbeck.tasks import Split, Task
 from limbeck.training.dataset import TrainingSet, token_ids, tokenize
 from limbeck.training.trainer import Distiller, Trainer, training_arguments
@@ -54,10 +55,7 @@ def train(
     if run.finished:
         return run
     splits, objective, task = load(recipe.data), recipe.objective.build(), recipe.data.get_task()
-    choice = recipe.data.rationales or RationaleSettings()
-    size = recipe.evaluation.batch_size
-    training_rows, left_out = select_rationales(splits.train, choice, batch_size=size)
-    training_rows = soft_labels(training_rows, recipe.data.mentor, task, batch_size=size)
+    training_rows, left_out = _training_rows(recipe, splits.train, task)
     rows = {split: len(getattr(splits, split)) for split in get_args(Split)}
     refuse_overlap(splits.notes, rows, recipe.data.max_overlap)
     valid = Domain("valid", "valid", task, splits.valid)
@@ -71,14 +69,13 @@ def train(
             choices_of(student, domain.examples, domain.task, answer_view=card.answer_view)
     if recipe.evaluation.rationales or card.answers == "generate":
         student.engine(card.engine)
-    draw_seed = recipe.seed if choice.per_question == "random" else None
-    training_set = tokenize(training_rows, objective.views, student, draw_seed=draw_seed)
+    training_set = tokenize(training_rows, objective.views, student, draw_seed=recipe.draw_seed)
     arguments = training_arguments(recipe.training, run.checkpoints, recipe.seed)
     texts = {"sources": len(training_set.sources), "targets": int((training_set.targets.lengths > 0).sum())}
     log.info("%s: %s on %d examples", run.path, objective.name, len(training_set))
     notes = splits.notes | training_set.notes | _count_labels(student, splits, task)
-    notes["rationales_left_out"] = left_out
-    notes["rows_without_rationale"] = sum(row.rationale is None for row in training_rows)
+    bare = sum(row.rationale is None for row in training_rows)
+    notes |= {"rationales_left_out": left_out, "rows_without_rationale": bare}
     for line in lines_of(notes, rows | texts):
         log.log(logging.WARNING if line.warning else logging.INFO, "%s", line.text)
 
@@ -87,8 +84,7 @@ def train(
         revisions = {name: revision for name in recipe.checkpoints if (revision := cached_revision(name))}
         frame = student.prompts and student.prompts.frame
         origin = provenance(splits, recipe.seed) | {"student": revisions, "chat_frame": frame} | origin
-        if recipe.data.rationales or recipe.data.mentor:  # another run decides on these
-            origin["data"]["chosen"] = {"rows": len(training_rows), "sha256": digest(training_rows)}
+        origin["data"]["chosen"] = {"rows": len(training_rows), "sha256": digest(training_rows)}  # by other runs
         run.begin(origin)
         training = _fit(run, student, valid, card=card, training_set=training_set, arguments=arguments)
         if not run.model.exists():  # it does after a stop while it was measured
@@ -96,7 +92,7 @@ def train(
         results: dict[str, Any] = {"task": task.name, "objective": objective.name, "seed": recipe.seed}
         for domain in domains:
             rationales = recipe.evaluation.rationales and domain.name != "valid"
-            path = run.predictions(domain.name)
+            size, path = recipe.evaluation.batch_size, run.predictions(domain.name)
             measured, _ = measure(student, card, domain, path=path, rationales=rationales, batch_size=size)
             results = domain.add(measured, results)
         training = {"examples": len(training_set), **texts, **training}
@@ -111,6 +107,13 @@ def quickstart(out: Path, seed: int) -> list[Run]:
         changes = [f"objective={name}", f"seed={seed}", f"evaluation.rationales={rationales}"]
         runs.append(train(load_recipe(QUICKSTART, changes), out / f"{name}-seed{seed}", resume=True))
     return runs
+
+
+def _training_rows(recipe: Recipe, examples: Sequence[Example], task: Task) -> tuple[list[Example], int]:
+    """Return the examples as other runs' students see them, and the number of rationales left out."""
+    size, choice = recipe.evaluation.batch_size, recipe.data.rationales or RationaleSettings()
+    rows, left_out = select_rationales(examples, choice, batch_size=size)
+    return soft_labels(rows, recipe.data.mentor, task, batch_size=size), left_out
 
 
 def _continued(recipe: Recipe, parent: Path) -> tuple[Recipe, dict[str, Any]]:
