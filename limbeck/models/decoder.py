@@ -24,7 +24,7 @@ from limbeck.models.generation import Target
 from limbeck.models.prompts import PromptCodec
 from limbeck.models.settings import Prompts
 from limbeck.models.student import Student
-from limbeck.models.tokenization import IGNORE, MULTIPLE, Ids, ViewIds, end_ids, pad, token_columns, with_padding
+from limbeck.models.tokenization import IGNORE, MULTIPLE, Ids, Row, ViewIds, end_ids, pad, token_columns, with_padding
 
 log = logging.getLogger(__name__)
 _SHARED, _PADDING = 0, -1  # in `branches`
@@ -42,7 +42,7 @@ class Layout(NamedTuple):
 def lay_out(views: Sequence[ViewIds]) -> Layout:
     """Lay out a question's views, at least one, behind the common beginning of their sources."""
     sources = [list(view.source) for view in views]
-    shared = common_length(sources)
+    shared = common_length([view.source for view in views])
     row = Layout(sources[0][:shared], list(range(shared)), [_SHARED] * shared, [])
     for number, (source, (_, target, _)) in enumerate(zip(sources, views, strict=True), 1):
         begin, suffix = len(row.ids), source[shared:]
@@ -55,10 +55,13 @@ def lay_out(views: Sequence[ViewIds]) -> Layout:
     return row
 
 
-def common_length(sources: Sequence[Sequence[int]]) -> int:
+def common_length(sources: Sequence[Row]) -> int:
     """Return how many tokens all sources begin with."""
-    differences = (i for i, tokens in enumerate(zip(*sources, strict=False)) if len(set(tokens)) > 1)
-    return next(differences, min(map(len, sources)))
+    length = min(map(len, sources))
+    for source in sources[1:]:
+        differences = np.not_equal(sources[0][:length], source[:length])
+        length = int(differences.argmax()) if differences.any() else length
+    return length
 
 
 def rows_of(branches: Sequence[ViewIds]) -> list[list[int]]:
@@ -66,7 +69,7 @@ def rows_of(branches: Sequence[ViewIds]) -> list[list[int]]:
     rows: list[list[int]] = []
     for number, branch in enumerate(branches):
         for row in rows:
-            pair = [list(branches[row[0]].source), list(branch.source)]
+            pair = [branches[row[0]].source, branch.source]
             if 2 * common_length(pair) >= min(map(len, pair)):
                 row.append(number)
                 break

@@ -98,11 +98,12 @@ def token_columns(examples: Sequence[ExampleIds]) -> dict[str, Any]:
     """Return, by view, the columns `sizes`, `index`, `weights` and `rows` of `Student.collator`."""
     sizes, weights, rows = {}, {}, {}
     for view in examples[0]:
-        shown = [(number, ids.weight) for row in examples for number, ids in enumerate(row[view])]
-        lengths = [len(ids.target) for row in examples for ids in row[view]]
-        numbers, shares = np.repeat(np.array(shown, np.float64), lengths, axis=0).T
-        sizes[view] = [sum(len(ids.target) for ids in row[view]) for row in examples]
-        weights[view], rows[view] = torch.tensor(shares, dtype=torch.float32), torch.tensor(numbers, dtype=torch.long)
+        groups = [example[view] for example in examples]
+        lengths = [len(ids.target) for group in groups for ids in group]
+        shares = np.array([ids.weight for group in groups for ids in group], np.float32)
+        numbers = np.array([number for group in groups for number in range(len(group))], np.int64)
+        sizes[view] = [sum(len(ids.target) for ids in group) for group in groups]
+        weights[view], rows[view] = (torch.from_numpy(column.repeat(lengths)) for column in (shares, numbers))
     index = {view: numbered(row) for view, row in sizes.items()}
     return {"sizes": sizes, "index": index, "weights": weights, "rows": rows}
 
