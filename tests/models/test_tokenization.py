@@ -127,7 +127,11 @@ def target_ids(example: Example, view: View, student: Student) -> list[int] | No
 @example(view=View.RATIONALE_FIRST, label="yes", rationale="0" * 300, limit=19)
 @example(view=View.ANSWER_FIRST, label="no", rationale="因为水是湿的" * 20, limit=27)
 def test_no_target_loses_its_label_or_its_end_at_any_limit(kind, view, label, *, rationale, limit):
-    options = {"wrong_rationales": (rationale,), "votes": ((label, 1.0),), "reverse": (rationale, rationale)}
+    options = {
+        "wrong_rationales": (rationale,),
+        "votes": ((label, 0.5), ("other", 0.5)),
+        "reverse": (rationale, rationale),
+    }
     pupil, row = student(kind), Example("1", ("q",), label, rationale, **options)
     bare = replace(row, rationale="", reverse=("", ""))
     texts = [str(target(example, view)).strip() for example in (row, bare)]
