@@ -23,7 +23,7 @@ class View(StrEnum):
 
 ANSWERS = (View.PREDICT, View.RATIONALE_FIRST, View.ANSWER_FIRST)  # the views that a student may answer in
 RATIONALES = (View.EXPLAIN, View.RATIONALE_FIRST, View.ANSWER_FIRST)  # and those it may reason in
-_SOURCES = {  # whose prompts are another view's
+SHARED_PROMPTS = {  # the view whose prompt another has
     View.WRONG_RATIONALE: View.EXPLAIN,
     View.CHOICES: View.PREDICT,
     View.REVERSE_RATIONALE: View.EXPLAIN,
@@ -73,7 +73,7 @@ def share(example: Example, view: View, count: int) -> float:
 
 
 def source(example: Example, view: View) -> Source:
-    prompt_view = _SOURCES.get(view, view)
+    prompt_view = SHARED_PROMPTS.get(view, view)
     if view is View.REVERSE_RATIONALE and example.reverse:
         return Source(prompt_view, example.reverse[:1])
     rationale = (example.rationale or "") if view is View.GIVEN_RATIONALE else ""

@@ -4,7 +4,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BeforeValidator, Field, ValidationInfo, field_validator, model_validator
 
-from limbeck.data import View
+from limbeck.data.views import SHARED_PROMPTS, View
 from limbeck.settings import Settings, from_name
 from limbeck.tasks import Answer
 
@@ -64,6 +64,8 @@ class StudentSettings(Settings):
             raise ValueError("encoder and decoder go together")
         if sum(kind is not None for kind in (self.name, self.encoder, self.scratch)) != 1:
             raise ValueError("give exactly one of name, encoder with decoder, or scratch")
+        for view in self.instructions.keys() & SHARED_PROMPTS.keys():
+            raise ValueError(f"instructions: {view} has the prompt of {SHARED_PROMPTS[view]}: set that")
         if self.load_in_4bit and self.lora is None:
             raise ValueError("load_in_4bit: weights of 4 bits cannot be trained; set lora too")
         return self

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from limbeck.data import View, source
-from limbeck.errors import DataError, ModelError
+from limbeck.errors import DataError, ModelError, RecipeError
 from limbeck.models import Card, StudentSettings
 from limbeck.models.decoder import DecoderStudent, lay_out
 from limbeck.models.loading import load, open_student, save_student
@@ -302,3 +302,9 @@ def test_a_reverse_question_has_a_row_of_its_own_and_several_rationales_share_on
             torch.testing.assert_close(states[view], torch.cat([*alone, *alone]), rtol=1e-5, atol=1e-5)
             assert batch["labels"][view].tolist() == [id for ids in shown for id in ids.target] * 2
             assert batch["rows"][view].tolist() == [n for n, ids in enumerate(shown) for _ in ids.target] * 2
+
+
+def test_an_instruction_that_no_prompt_shows_is_refused():
+    with pytest.raises(RecipeError) as caught:
+        StudentSettings.parse({"name": "x", "instructions": {"choices": "Choose."}}, "recipe.yaml")
+    assert "predict" in str(caught.value)
