@@ -116,7 +116,8 @@ class TokenTerm:
         """Return the sum over a chunk's tokens; add its gradient times `scale` to the chunk."""
         # dL/d log P_t = -(1 - e) at the label and -e/V everywhere
         e, losses = self.smoothing, chunk.rows(chunk.token_losses, self.view)
-        weights = chunk.targets[self.view].weights * chunk.rows(chunk.real, self.view)
+        # or a scalar in float64 would be rounded to float32
+        weights = chunk.targets[self.view].weights.to(losses.dtype) * chunk.rows(chunk.real, self.view)
         chunk.rows(chunk.label_gradient, self.view).add_((1 - e) * scale * weights)
         if not e:
             return (weights * losses).sum()

@@ -130,6 +130,17 @@ def test_examples_and_whole_views_may_lack_targets(name, changes, chunk_bytes, m
             torch.testing.assert_close(gradient.double(), other, rtol=1e-3, atol=TOLERANCE)
 
 
+@pytest.mark.parametrize(("name", "changes"), VARIANTS)
+def test_in_float64_they_agree_to_ten_digits(name, changes, monkeypatch):
+    monkeypatch.setattr(fused, "_CPU_BYTES", 2**16)
+    method = ObjectiveSettings(name=name, **changes).build().smoothed(0.1)
+    batch = random_batch(method.views, 211, 16)
+    loss, computed = gradients(losses, method, batch, dtype=torch.float64)
+    plain, expected = expected_gradients(method, batch)
+    assert loss == pytest.approx(plain, rel=1e-10)
+    assert error(computed, expected) <= 1e-10
+
+
 def test_one_long_target_does_not_widen_the_other_chunks(monkeypatch):
     monkeypatch.setattr(fused, "_CPU_BYTES", 2**12)
     method, sizes = METHODS["mi"], [2, 2, 40, 2]
