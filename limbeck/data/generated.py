@@ -37,7 +37,7 @@ class GeneratedSource(Settings):
     test_rows: int = Field(500, ge=1, le=100_000)
     error_rate: float = Field(0.2, ge=0, le=1)  # of the teacher, in every split
     seed: int = 0
-    reverse: bool | None = None  # true: rows have a reverse question, too
+    reverse: bool = False  # rows have a reverse question, too
 
     def read(self, task: Task) -> dict[str, list[Example]]:
         assert task.name == "arithmetic"

@@ -88,17 +88,21 @@ def has_target(example: Example, view: View) -> bool:
 def target(example: Example, view: View) -> str | None:
     """Return what the student is to write for one of a view's `variants` of an example; None where that lacks it."""
     label, rationale = example.label, example.rationale
-    question, reasoning = example.reverse or (None, None)
-    targets = {View.PREDICT: label, View.REVERSE_QUESTION: question, View.REVERSE_RATIONALE: reasoning}
-    if example.votes and len(example.choices or example.votes) > 1:  # a single choice tells nothing
-        targets[View.CHOICES] = label
-    if rationale is not None:
-        targets[View.EXPLAIN] = rationale
-        targets[View.RATIONALE_FIRST] = f"{rationale} Answer: {label}"
-        targets[View.ANSWER_FIRST] = f"{label} {RATIONALE_MARK} {rationale}"
-        targets[View.GIVEN_RATIONALE] = label
-        targets[View.WRONG_RATIONALE] = rationale if example.wrong_rationales else None
-    return targets.get(view)
+    if view is View.PREDICT:
+        return label
+    if view is View.CHOICES:  # a single choice tells nothing
+        return label if example.votes and len(example.choices or example.votes) > 1 else None
+    if view in (View.REVERSE_QUESTION, View.REVERSE_RATIONALE):
+        return example.reverse[view is View.REVERSE_RATIONALE] if example.reverse else None
+    if rationale is None or (view is View.WRONG_RATIONALE and not example.wrong_rationales):
+        return None
+    return {
+        View.EXPLAIN: rationale,
+        View.WRONG_RATIONALE: rationale,
+        View.GIVEN_RATIONALE: label,
+        View.RATIONALE_FIRST: f"{rationale} Answer: {label}",
+        View.ANSWER_FIRST: f"{label} {RATIONALE_MARK} {rationale}",
+    }[view]
 
 
 def split_target(text: str, view: View) -> tuple[str, str | None]:

@@ -19,7 +19,7 @@ from rich.progress import track
 from torch import Tensor
 from transformers import PreTrainedTokenizerBase
 
-from limbeck.data import Source, View, target
+from limbeck.data.views import ANSWERS, Source, View, target
 from limbeck.errors import DataError, ModelError
 from limbeck.schema import Example
 
@@ -29,7 +29,7 @@ Ids = list[int]
 Row = Sequence[int] | NDArray[np.int32]
 Item = TypeVar("Item")
 _GAP = " ... "
-_LABELLED = (View.PREDICT, View.CHOICES, View.GIVEN_RATIONALE, View.RATIONALE_FIRST, View.ANSWER_FIRST)
+_LABELLED = (*ANSWERS, View.CHOICES, View.GIVEN_RATIONALE)  # the views whose targets have the label
 
 
 def pad(rows: Sequence[Row], value: int, multiple: int = 1, *, left: bool = False) -> Tensor:
@@ -181,8 +181,7 @@ class Codec(ABC):
         return rows, cut
 
     def _cut_target(self, example: Example, view: View, limit: int) -> Ids:
-        texts = {View.REVERSE_QUESTION: 0, View.REVERSE_RATIONALE: 1}
-        rationale = example.reverse[texts[view]] if example.reverse and view in texts else example.rationale or ""
+        rationale = (example.rationale if view in _LABELLED else target(example, view)) or ""
 
         def shortened(length: int) -> Ids:
             words = _tail(rationale, length)

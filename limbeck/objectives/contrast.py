@@ -42,7 +42,7 @@ class ContrastTerm:
 
     def count(self, lengths: Mapping[View, Tensor]) -> Tensor:
         """Count the examples that have both targets."""
-        return ((lengths[View.PREDICT] > 0) & (lengths[View.EXPLAIN] > 0)).sum()
+        return count_pairs(lengths, self.views)
 
     def loss(self, targets: Mapping[View, Targets]) -> tuple[Tensor, dict[View, Tensor]]:
         """Return the sum over examples with both targets, and its gradients by the states of either view, `[N, D]`."""
@@ -90,7 +90,7 @@ class MarginTerm:
 
     def count(self, lengths: Mapping[View, Tensor]) -> Tensor:
         """Count the examples that have both right and wrong rationales."""
-        return ((lengths[View.EXPLAIN] > 0) & (lengths[View.WRONG_RATIONALE] > 0)).sum()
+        return count_pairs(lengths, self.views)
 
     def loss(self, chunk: Chunk, scale: Tensor, with_gradient: bool) -> Tensor:  # noqa: ARG002
         """Return the sum over a chunk's examples with both; add its gradient times `scale` to the chunk."""
@@ -106,6 +106,12 @@ class MarginTerm:
             by_token = (sign * scale * active / (index >= 0).sum(1).clamp(min=1)).unsqueeze(1).expand_as(index)
             chunk.rows(chunk.label_gradient, view).add_(spread(by_token, index, len(chunk.targets[view].labels)))
         return lacking.clamp(min=0).sum()
+
+
+def count_pairs(lengths: Mapping[View, Tensor], views: tuple[View, View]) -> Tensor:
+    """Count the examples with targets in both views, from their numbers of target tokens by view, `[B]`."""
+    first, second = views
+    return ((lengths[first] > 0) & (lengths[second] > 0)).sum()
 
 
 def mean_of(rows: Tensor, index: Tensor) -> Tensor:

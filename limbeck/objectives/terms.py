@@ -15,7 +15,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
 from limbeck.data.views import ANSWERS, RATIONALES, View
-from limbeck.objectives.contrast import ContrastTerm, MarginTerm
+from limbeck.objectives.contrast import ContrastTerm, MarginTerm, count_pairs
 from limbeck.objectives.soft import SoftTerm
 
 if TYPE_CHECKING:
@@ -154,7 +154,7 @@ class AlignmentTerm:
 
     def count(self, lengths: Mapping[View, Tensor]) -> Tensor:
         """Count the examples that have both targets."""
-        return ((lengths[View.PREDICT] > 0) & (lengths[View.EXPLAIN] > 0)).sum()
+        return count_pairs(lengths, self.views)
 
     def loss(self, chunk: Chunk, scale: Tensor, with_gradient: bool) -> Tensor:
         """Return the sum over a chunk's examples with both targets; add its gradient times `scale` to the chunk."""

@@ -55,7 +55,7 @@ def train(
     if run.finished:
         return run
     splits, objective, task = load(recipe.data), recipe.objective.build(), recipe.data.get_task()
-    training_rows, left_out = _training_rows(recipe, splits.train, task)
+    training_rows, choice_notes = _training_rows(recipe, splits.train, task)
     rows = {split: len(getattr(splits, split)) for split in get_args(Split)}
     refuse_overlap(splits.notes, rows, recipe.data.max_overlap)
     valid = Domain("valid", "valid", task, splits.valid)
@@ -73,9 +73,7 @@ def train(
     arguments = training_arguments(recipe.training, run.checkpoints, recipe.seed)
     texts = {"sources": len(training_set.sources), "targets": int((training_set.targets.lengths > 0).sum())}
     log.info("%s: %s on %d examples", run.path, objective.name, len(training_set))
-    notes = splits.notes | training_set.notes | _count_labels(student, splits, task)
-    bare = sum(row.rationale is None for row in training_rows)
-    notes |= {"rationales_left_out": left_out, "rows_without_rationale": bare}
+    notes = splits.notes | choice_notes | training_set.notes | _count_labels(student, splits, task)
     for line in lines_of(notes, rows | texts):
         log.log(logging.WARNING if line.warning else logging.INFO, "%s", line.text)
 
@@ -84,7 +82,8 @@ def train(
         revisions = {name: revision for name in recipe.checkpoints if (revision := cached_revision(name))}
         frame = student.prompts and student.prompts.frame
         origin = provenance(splits, recipe.seed) | {"student": revisions, "chat_frame": frame} | origin
-        origin["data"]["chosen"] = {"rows": len(training_rows), "sha256": digest(training_rows)}  # by other runs
+        if recipe.data.rationales or recipe.data.mentor:  # other runs may have decided on these
+            origin["data"]["chosen"] = {"rows": len(training_rows), "sha256": digest(training_rows)}
         run.begin(origin)
         training = _fit(run, student, valid, card=card, training_set=training_set, arguments=arguments)
         if not run.model.exists():  # it does after a stop while it was measured
@@ -109,11 +108,13 @@ def quickstart(out: Path, seed: int) -> list[Run]:
     return runs
 
 
-def _training_rows(recipe: Recipe, examples: Sequence[Example], task: Task) -> tuple[list[Example], int]:
-    """Return the examples as other runs' students see them, and the number of rationales left out."""
+def _training_rows(recipe: Recipe, examples: Sequence[Example], task: Task) -> tuple[list[Example], dict[str, int]]:
+    """Return the examples as other runs' students see them, and counts of what they lack."""
     size, choice = recipe.evaluation.batch_size, recipe.data.rationales or RationaleSettings()
     rows, left_out = select_rationales(examples, choice, batch_size=size)
-    return soft_labels(rows, recipe.data.mentor, task, batch_size=size), left_out
+    bare = sum(row.rationale is None for row in rows)
+    notes = {"rationales_left_out": left_out, "rows_without_rationale": bare}
+    return soft_labels(rows, recipe.data.mentor, task, batch_size=size), notes
 
 
 def _continued(recipe: Recipe, parent: Path) -> tuple[Recipe, dict[str, Any]]:

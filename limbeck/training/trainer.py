@@ -173,7 +173,6 @@ class Trainer(transformers.Trainer):
             self.add_callback(_Progress())
         self.distiller, self.settings, self.training_set = distiller, settings, training_set
         self.validate, self.validation_set, self.log_file = validate, validation_set, log_file
-        self._across = {term.name for term in distiller.objective.across_examples}
         step = args.train_batch_size * args.gradient_accumulation_steps
         self._expected = self._counted(training_set, min(step / len(training_set), 1))
         # by term, since the last log entry
@@ -205,10 +204,11 @@ class Trainer(transformers.Trainer):
         """Return each term's divisor, and count for the log."""
         for batch in batch_samples:
             columns = (batch[name] for name in ("labels", "weights", "index"))
-            for name, count in term_counts(self.distiller.objective, *columns).items():
+            counts = term_counts(self.distiller.objective, *columns)
+            for name, count in counts.items():
                 self._counts[name] += count
-                if name in self._across:  # InfoNCE's bound is at most ln K for K examples, whose mean is over examples
-                    self._ceilings[name] += torch.xlogy(count, count.float())
+            for term in self.distiller.objective.across_examples:  # the bound of K examples is at most ln K
+                self._ceilings[term.name] += torch.xlogy(counts[term.name], counts[term.name].float())
         return self._expected
 
     def compute_loss(
