@@ -4,9 +4,13 @@ The launcher's environment says which process this is. In a single process every
 """
 
 import os
+import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from datetime import timedelta
 from typing import Any, TypeVar
+
+from limbeck.errors import LimbeckError
 
 Item = TypeVar("Item")
 _FAILURES = "limbeck/failures"  # a counter in the launcher's store
@@ -56,22 +60,29 @@ def gather(items: Sequence[Item]) -> list[Item]:
 
 @contextmanager
 def one_error() -> Iterator[None]:
-    """Let the error of the first process that fails pass; end the others, which fail for the lack of it, silently."""
+    """Let the error of the first process that fails pass, and end the others, which fail for lack of it, silently.
+
+    Raises LimbeckError in place of a lost connection.
+    """
     try:
         yield
-    except Exception:
-        if process_count() > 1 and not _fails_first():
+    except Exception as error:
+        if process_count() == 1:
+            raise
+        if not _fails_first():
             os._exit(1)  # without waiting for the others
+        if isinstance(error, RuntimeError) and re.search("gloo|NCCL", str(error)):
+            reason = "another process of the run has ended; --resume goes on from the last checkpoint"
+            raise LimbeckError(reason) from error
         raise
 
 
 def _fails_first() -> bool:
-    from datetime import timedelta
-
     from torch.distributed import TCPStore
 
-    with suppress(RuntimeError, OSError, KeyError):  # the store may be gone with its process
+    with suppress(RuntimeError, KeyError):  # the store may have ended with its process
         host, port = os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"])
-        store = TCPStore(host, port, is_master=False, timeout=timedelta(seconds=5), wait_for_workers=False)
+        wait = timedelta(seconds=5)
+        store = TCPStore(host, port, is_master=False, timeout=wait, wait_for_workers=False)
         return bool(store.add(_FAILURES, 1) == 1)
     return True

@@ -48,7 +48,7 @@ class ContrastTerm:
     def loss(self, targets: Mapping[View, Targets], with_gradient: bool) -> tuple[Tensor, dict[View, Tensor]]:
         """Return the sum over examples with both targets, and its gradients by the states of either view, `[N, D]`.
 
-        In training the questions are those of all processes, and the sum is divided by the number of these.
+        In training the examples are those of all processes; each returns its share of the sum, and the sum's gradients.
         """
         import torch
         from torch.func import vjp
@@ -59,7 +59,8 @@ class ContrastTerm:
         shared = with_gradient and process_count() > 1
         elsewhere = around(self._pooled(indices, *states)) if shared else None
         value, pull_back = vjp(partial(self._sum, indices, elsewhere), *states)  # type: ignore[misc]
-        return value, dict(zip(self.views, pull_back(torch.ones_like(value)), strict=True))
+        gradients = dict(zip(self.views, pull_back(torch.ones_like(value)), strict=True))
+        return value / process_count() if shared else value, gradients
 
     def _pooled(self, indices: Sequence[Tensor], *states: Tensor) -> list[Tensor]:
         """Return h / |h|, g / |g|, and 1 for each example with both targets: `[B, D]` twice and `[B]`."""
@@ -81,8 +82,7 @@ class ContrastTerm:
         scores = (label @ rationale.T / self.temperature).masked_fill(complete == 0, float("-inf"))
         # a row without any candidate would be nan
         scores = scores.masked_fill((complete == 0).unsqueeze(1), 0.0)
-        total = -(scores.log_softmax(-1).diagonal() * complete).sum()
-        return total if elsewhere is None else total / process_count()
+        return -(scores.log_softmax(-1).diagonal() * complete).sum()
 
 
 @dataclass(frozen=True)

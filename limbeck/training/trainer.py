@@ -7,21 +7,33 @@ decides as an unbroken one.
 import math
 import sys
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 import transformers
+from accelerate import DistributedType, FullyShardedDataParallelPlugin, PartialState  # type: ignore[import-untyped]
 from torch import Tensor, nn
+from torch.distributed.checkpoint.state_dict import StateDictOptions, set_model_state_dict
+from torch.distributed.fsdp import FSDPModule, StateDictType
 from torch.utils.data import DataLoader
-from transformers import PrinterCallback, ProgressCallback, TrainerCallback, TrainerState, TrainingArguments
+from transformers import (
+    PreTrainedModel,
+    PrinterCallback,
+    ProgressCallback,
+    TrainerCallback,
+    TrainerState,
+    TrainingArguments,
+)
 
 from limbeck.data import View
 from limbeck.distributed import gather, is_main_process, process_count, process_index
 from limbeck.errors import ModelError, RecipeError
 from limbeck.files import write_jsonl
+from limbeck.models.loading import FULL_PRECISION, pretrained
 from limbeck.models.lora import has_adapter, restore_adapter
 from limbeck.models.student import Student
 from limbeck.models.tokenization import MULTIPLE, ExampleIds
@@ -32,6 +44,7 @@ from limbeck.training.sampler import BucketSampler, StepShape
 from limbeck.training.settings import TrainingSettings
 
 # settings under transformers' names that limbeck applies itself
+_MODEL = "student.model."  # of a Distiller's weights
 _APPLIED_HERE = {"label_smoothing_factor", "early_stopping_patience", "early_stopping_threshold"}
 
 
@@ -42,6 +55,8 @@ class Distiller(nn.Module):
         super().__init__()
         self.student = student
         self.objective = objective
+        present = {type(module).__name__ for module in student.modules()}
+        self._no_split_modules = sorted(present & set(student.model._no_split_modules or ()))  # FSDP's units
 
     def forward(
         self,
@@ -82,6 +97,8 @@ def training_arguments(settings: TrainingSettings, output_dir: Path, seed: int) 
     if settings.fp16 and (settings.use_cpu or not torch.accelerator.is_available()):  # transformers would ignore it
         raise RecipeError("a processor would train in float32; leave it out", field="training.fp16")
     values.setdefault("train_sampling_strategy", settings.train_sampling_strategy)
+    if process_count() > 1 and not torch.accelerator.is_available():
+        values["use_cpu"] = True  # or accelerate would leave each process alone
     evaluates = values["eval_strategy"] != "no"
     try:
         arguments = TrainingArguments(
@@ -192,8 +209,24 @@ class Trainer(transformers.Trainer):
         self._ceilings: dict[str, Any] = defaultdict(float)
         self.add_callback(_Epoch(training_set, self.sampler))
 
+    def create_accelerator_and_postprocess(self) -> None:
+        super().create_accelerator_and_postprocess()
+        options, state = self.args.fsdp_plugin_args, self.accelerator.state
+        if options is not None and state.distributed_type == DistributedType.MULTI_CPU:  # which accelerate leaves whole
+            state.fsdp_plugin = FullyShardedDataParallelPlugin(**options)
+            state.distributed_type = PartialState._shared_state["distributed_type"] = DistributedType.FSDP
+            self.is_fsdp_enabled = True
+        if self.is_fsdp_enabled:
+            plugin = state.fsdp_plugin
+            if plugin.fsdp_version != 2 or plugin.state_dict_type != StateDictType.FULL_STATE_DICT:
+                raise RecipeError("needs version 2 and FULL_STATE_DICT", field="training.fsdp_config")
+            if self.args.save_strategy == "no":
+                raise RecipeError(
+                    "the weights are collected from a checkpoint: not `no`", field="training.save_strategy"
+                )
+
     def fit(self) -> None:
-        """Train, from the newest complete checkpoint if any; leave the best weights in the student."""
+        """Train, from the newest complete checkpoint if any; leave the best weights, whole, in the student."""
         states = filter(None, map(_state, Path(str(self.args.output_dir)).glob("checkpoint-*")))
         state = max(states, key=lambda state: state.global_step, default=None)
         if state is None:
@@ -203,6 +236,13 @@ class Trainer(transformers.Trainer):
         else:
             self.state = state  # killed after its last step: transformers would take another
             self._load_from_checkpoint(self._checkpoint(state.best_global_step or state.global_step))
+            return
+        if self.is_fsdp_enabled:  # its layers would go on waiting for those of other processes
+            student = self.distiller.student
+            checkpoint = self._checkpoint(self.state.best_global_step or self.state.global_step)
+            whole = _checkpoint_model(checkpoint)
+            whole.generation_config = student.model.generation_config
+            student.model = whole.to(self.args.device)
 
     def get_train_dataloader(self) -> DataLoader[Any]:
         # not accelerate's, which would repeat examples to fill the last batch
@@ -268,7 +308,8 @@ class Trainer(transformers.Trainer):
     def evaluate(
         self, eval_dataset: Any = None, ignore_keys: Any = None, metric_key_prefix: str = "eval"
     ) -> dict[str, float]:
-        values = self.validate() | self._validation_loss()
+        with _whole_weights(self.distiller):
+            values = self.validate() | self._validation_loss()
         metrics = {f"{metric_key_prefix}_{name}": value for name, value in values.items()}
         self.log(metrics)
         self.control = self.callback_handler.on_evaluate(self.args, self.state, self.control, metrics)
@@ -301,13 +342,20 @@ class Trainer(transformers.Trainer):
         return best.step == self.state.global_step
 
     def _save(self, output_dir: str | None = None, state_dict: Any = None) -> None:
-        folder = output_dir or str(self.args.output_dir)
-        self.distiller.student.model.save_pretrained(folder)
+        if not self.args.should_save:
+            return
+        folder, model = output_dir or str(self.args.output_dir), self.distiller.student.model
+        weights = state_dict and {name.removeprefix(_MODEL): value for name, value in state_dict.items()}
+        model.save_pretrained(folder, state_dict=weights)
         self.distiller.student.tokenizer.save_pretrained(folder)
 
     def _load_from_checkpoint(self, resume_from_checkpoint: str, model: nn.Module | None = None) -> None:
         student_model = self.distiller.student.model
-        if has_adapter(student_model):
+        if any(isinstance(module, FSDPModule) for module in self.distiller.modules()):
+            weights = _checkpoint_model(resume_from_checkpoint).state_dict()
+            options = StateDictOptions(full_state_dict=True, broadcast_from_rank0=True)
+            set_model_state_dict(student_model, weights, options=options)
+        elif has_adapter(student_model):
             restore_adapter(student_model, Path(resume_from_checkpoint))
         else:
             super()._load_from_checkpoint(resume_from_checkpoint, model or student_model)
@@ -317,10 +365,30 @@ class Trainer(transformers.Trainer):
 
     def _load_best_model(self) -> None:
         # not by the path in the state: the run's folder may have moved
-        self._load_from_checkpoint(self._checkpoint(self.state.best_global_step))
+        if not self.is_fsdp_enabled:
+            self._load_from_checkpoint(self._checkpoint(self.state.best_global_step))
 
     def _checkpoint(self, step: int | None) -> str:
         return f"{self.args.output_dir}/checkpoint-{step}"
+
+
+def _checkpoint_model(checkpoint: str) -> PreTrainedModel:
+    """Load a checkpoint's model as anyone would: its files' names of weights may differ from the modules'."""
+    model, _ = pretrained(checkpoint, FULL_PRECISION)
+    return model
+
+
+@contextmanager
+def _whole_weights(distiller: Distiller) -> Iterator[None]:
+    """Hold all weights in every process, so that each may call the layers as often as it likes."""
+    units: list[Any] = [module for module in distiller.modules() if isinstance(module, FSDPModule)]
+    for unit in units:
+        unit.set_reshard_after_forward(False, recurse=False)
+        unit.unshard()
+    yield
+    for unit in units:
+        unit.set_reshard_after_forward(unit is not distiller, recurse=False)
+        unit.reshard()
 
 
 def _state(checkpoint: Path) -> TrainerState | None:

@@ -102,7 +102,9 @@ def test_a_random_order_is_a_permutation_that_pads_as_lengths_come(tmp_path):
     sampler = BucketSampler(lengths, shape=StepShape(32), multiple=8, seed=3, by_length=False)
     order = order_of(sampler)
     assert sorted(order) == list(range(700))
-    assert sum(costs(sampler.widths, order, 32)) > 1.2 * sum(costs(sampler.widths, order_of(sampler_of(lengths, 32)), 32))
+    assert sum(costs(sampler.widths, order, 32)) > 1.2 * sum(
+        costs(sampler.widths, order_of(sampler_of(lengths, 32)), 32)
+    )
 
 
 @settings(max_examples=60, deadline=None)
