@@ -18,7 +18,7 @@ import transformers
 from accelerate import DistributedType, FullyShardedDataParallelPlugin, PartialState  # type: ignore[import-untyped]
 from torch import Tensor, nn
 from torch.distributed.checkpoint.state_dict import StateDictOptions, set_model_state_dict
-from torch.distributed.fsdp import FSDPModule, StateDictType
+from torch.distributed.fsdp import FSDPModule, MixedPrecisionPolicy, StateDictType
 from torch.utils.data import DataLoader
 from transformers import (
     PreTrainedModel,
@@ -217,7 +217,11 @@ class Trainer(transformers.Trainer):
             state.distributed_type = PartialState._shared_state["distributed_type"] = DistributedType.FSDP
             self.is_fsdp_enabled = True
         if self.is_fsdp_enabled:
-            plugin = state.fsdp_plugin
+            plugin, narrow = state.fsdp_plugin, {"bf16": torch.bfloat16, "fp16": torch.float16}
+            if self.args.mixed_precision in narrow:  # not accelerate's, which rounds gradients and the terms' counts
+                plugin.mixed_precision_policy = MixedPrecisionPolicy(
+                    narrow[self.args.mixed_precision], torch.float32, cast_forward_inputs=False
+                )
             if plugin.fsdp_version != 2 or plugin.state_dict_type != StateDictType.FULL_STATE_DICT:
                 raise RecipeError("needs version 2 and FULL_STATE_DICT", field="training.fsdp_config")
             if self.args.save_strategy == "no":

@@ -17,7 +17,7 @@ from limbeck.distributed import is_main_process
 from limbeck.models import StudentSettings
 from limbeck.models.loading import load
 from limbeck.tasks import get
-from tests.training.small import EXAMPLES, PARTIAL, StopAt, scratch, trainer
+from tests.training.small import EXAMPLES, PARTIAL, scratch, trainer
 
 STEP = 6  # examples
 # Adam divides a gradient by its size: of one that is almost 0 it would take the rounding for a step
@@ -33,12 +33,11 @@ class Case(NamedTuple):
     fsdp: bool = False
     batch_size: int = STEP
     accumulation: int = 1
-    stop: int | None = None  # step to stop at, as if killed
-    name: str = ""  # of its folder, if several share one
+    options: tuple[str, ...] = ()  # settings that are true
 
     @property
     def folder(self) -> str:
-        return self.name or "-".join(map(str, self))
+        return "-".join(map(str, self))
 
 
 @cache
@@ -64,12 +63,11 @@ def fit(case: Case, folder: Path) -> None:
         per_device_train_batch_size=case.batch_size,
         gradient_accumulation_steps=case.accumulation,
         eval_strategy="no",
-        save_strategy="steps" if case.fsdp or case.stop else "no",
-        save_steps=5 if case.stop else 10,
+        save_strategy="steps" if case.fsdp else "no",
+        save_steps=10,
         **SIZES,
+        **dict.fromkeys(case.options, True),
     )
-    if case.stop:
-        training.add_callback(StopAt(case.stop))
     training.fit()
     if is_main_process():
         save_file({name: weight.clone() for name, weight in student.state_dict().items()}, out / "weights.safetensors")
