@@ -98,7 +98,7 @@ class Task(NamedTuple):
 class Memory:
     """Bytes on a GPU."""
 
-    states: float  # weights and moments, DDP's buckets
+    states: float  # weights and moments
     gradients: float
     copies: float  # in bf16: autocast's, or gathered layers
     activations: float
@@ -171,7 +171,7 @@ def ddp_tasks(setup: Setup) -> list[Task]:
 
 
 def fsdp_tasks(setup: Setup) -> list[Task]:
-    """Return a step's tasks, all exchanges in bf16.
+    """Return a step's tasks: weights are gathered in bf16, gradients scattered in float32.
 
     Embedding and head are gathered once; a layer before its forward and before its backward pass, while the one before
     it computes. Its gradients are scattered after it.
@@ -179,10 +179,11 @@ def fsdp_tasks(setup: Setup) -> list[Task]:
     student, (forward, backward, head) = setup.student, compute(setup)
     trained = student.adapter(setup.rank) if setup.rank else student.layer_parameters
     whole = student.layer_parameters + student.adapter(setup.rank)
-    gather, scatter, outer = (
-        gather_seconds(2 * size, setup.gpus, setup.machine) for size in (whole, trained, student.outer_parameters)
+    outer = student.outer_parameters
+    gather, scatter, gather_outer, scatter_outer = (
+        gather_seconds(size, setup.gpus, setup.machine) for size in (2 * whole, 4 * trained, 2 * outer, 4 * outer)
     )
-    tasks = [Task("link", outer)]
+    tasks = [Task("link", gather_outer)]
 
     def add(stream: Literal["gpu", "link"], seconds: float, *after: int) -> int:
         tasks.append(Task(stream, seconds, after))
@@ -201,7 +202,7 @@ def fsdp_tasks(setup: Setup) -> list[Task]:
         if not is_backward:
             previous = add("gpu", head)
     if not setup.rank:
-        add("link", outer, previous)
+        add("link", scatter_outer, previous)
     return tasks
 
 
@@ -227,9 +228,8 @@ def memory(setup: Setup) -> Memory:
     logits = min(4 * setup.questions * TARGETS * student.vocabulary, setup.machine.memory / 64)
     adapters = student.layers * student.adapter(setup.rank)
     gathered = 2 * (2 * student.layer_parameters + student.outer_parameters)  # two layers in bf16
-    buckets = 4 * trained if setup.way == "DDP" and setup.gpus > 1 else 0
     return Memory(
-        states=(4 * (student.parameters + adapters) + 8 * trained) / setup.shards + buckets,
+        states=(4 * (student.parameters + adapters) + 8 * trained) / setup.shards,
         gradients=4 * trained / setup.shards + head_gradient + (gathered if sharded and not setup.rank else 0),
         copies=gathered if sharded else 2 * (student.layers * student.layer_parameters + student.embedding),
         activations=layers + setup.tokens * (8 * width + 4),

@@ -43,10 +43,10 @@ def on_main_process(action: Callable[[], Item]) -> Item:
             outcome[0] = action()
         except Exception as error:
             outcome[1] = error
-    result, error = broadcast_object_list(outcome)
-    if error is not None:
-        raise error
-    return result  # type: ignore[no-any-return]
+    result, failure = broadcast_object_list(outcome)
+    if failure is not None:
+        raise failure
+    return result
 
 
 def gather(items: Sequence[Item]) -> list[Item]:
@@ -78,7 +78,7 @@ def one_error() -> Iterator[None]:
 
 
 def _fails_first() -> bool:
-    from torch.distributed import TCPStore
+    from torch.distributed import TCPStore  # type: ignore[attr-defined]
 
     with suppress(RuntimeError, KeyError):  # the store may have ended with its process
         host, port = os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"])

@@ -16,7 +16,7 @@ from limbeck.cli.annotation import annotate_app
 from limbeck.cli.grids import grid
 from limbeck.cli.metrics import EVALUATE_EXAMPLES, calibrate, compare, evaluate, judge, print_accuracy
 from limbeck.cli.terminal import argument, option, print_json, print_table
-from limbeck.distributed import is_main_process, one_error
+from limbeck.distributed import is_main_process, one_error, process_count
 from limbeck.errors import LimbeckError, RecipeError
 from limbeck.notes import lines_of
 
@@ -234,7 +234,11 @@ def schema() -> None:
 
 
 @app.callback(invoke_without_command=True)
-def _options(version: Annotated[bool, option("Print the version.", "--version")] = False) -> None:
+def _options(
+    context: typer.Context, version: Annotated[bool, option("Print the version.", "--version")] = False
+) -> None:
+    if process_count() > 1 and context.invoked_subcommand != "train":
+        raise RecipeError(f"several processes share a training alone: start {context.invoked_subcommand} without them")
     if version:
         print(f"limbeck {limbeck.__version__}")
         raise typer.Exit

@@ -35,6 +35,12 @@ def _check_axis(axis: Any) -> Any:
 Axis = Annotated[list[Any] | dict[str, Fields], BeforeValidator(_check_axis)]
 
 
+class Resources(Settings):
+    """What each cell is trained on."""
+
+    gpus: int = Field(1, ge=1, description="GPUs of one machine, a process on each")
+
+
 class Grid(Settings):
     """A recipe, whose own seed is ignored, and what varies."""
 
@@ -42,6 +48,7 @@ class Grid(Settings):
     recipe: Fields  # in a file also a recipe's path, relative to the grid's
     axes: dict[str, Axis] = Field(default_factory=dict)  # values by dotted field, or variants by any name
     seeds: list[Seed] = Field(default=[1], min_length=1, max_length=MAX_CELLS)  # N: 1 to N
+    resources: Resources = Field(default_factory=Resources)
     _where: str = PrivateAttr(default="")
 
     @property
@@ -99,6 +106,7 @@ class GridCell:
 
     values: dict[str, str]
     recipe: Recipe
+    gpus: int = 1
 
     @cached_property
     def name(self) -> str:
@@ -123,7 +131,7 @@ def cells(grid: Grid) -> list[GridCell]:
         recipe = deepcopy(grid.recipe)
         for field, value in chain(*(fields.items() for _, fields in points)):
             put(recipe, field, deepcopy(value), where)
-        cell = GridCell(values, Recipe.parse({**recipe, "seed": seed}, where))
+        cell = GridCell(values, Recipe.parse({**recipe, "seed": seed}, where), grid.resources.gpus)
         by_name.setdefault(cell.name, cell)
     return list(by_name.values())
 

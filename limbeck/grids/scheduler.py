@@ -40,7 +40,8 @@ def run_grid(
             folder.failure(state.cell.name).unlink(missing_ok=True)
         board = states(grids, folder.out)
     if not all(state.settled for state in board):
-        pool = RayWorkers(workers) if engine == "ray" else LocalWorkers(workers)
+        gpus = max(state.cell.gpus for state in board)
+        pool = RayWorkers(workers, gpus) if engine == "ray" else LocalWorkers(workers, gpus)
         try:
             _work(board, folder, pool, watch)
         finally:

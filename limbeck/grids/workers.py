@@ -17,6 +17,7 @@ from filelock import Timeout
 from limbeck.errors import EndpointError, LimbeckError, first_line
 from limbeck.grids.folder import GridFolder
 from limbeck.grids.grid import GridCell
+from limbeck.runs.recipe import Recipe
 from limbeck.runs.run import InUseError
 
 
@@ -36,13 +37,61 @@ def train_cell(cell: GridCell, out: Path, working_folder: Path) -> None:
             return
         log_to(folder.log(cell.name))
         try:
-            train(cell.recipe, out / cell.name, resume=True)
+            if cell.gpus == 1:
+                train(cell.recipe, out / cell.name, resume=True)
+            else:
+                _train_on_gpus(cell, out / cell.name)
         except InUseError:  # `limbeck train` has the run
             raise
         except Exception as error:
             traceback.print_exc()
             message = str(error) if isinstance(error, LimbeckError) else f"{type(error).__name__}: {error}"
             folder.fail(cell.name, message, traceback.format_exc())
+
+
+def _train_on_gpus(cell: GridCell, path: Path) -> None:
+    """Train a cell in a process for each of its GPUs, as torchrun would. Raises LimbeckError with the first error."""
+    from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
+    from torch.distributed.launcher.api import LaunchConfig, elastic_launch
+
+    config = LaunchConfig(
+        min_nodes=1,
+        max_nodes=1,
+        nproc_per_node=cell.gpus,
+        rdzv_backend="c10d",
+        rdzv_endpoint="localhost:0",
+        run_id=cell.name,
+        max_restarts=0,
+    )
+    try:
+        elastic_launch(config, _train_in_process)(cell.recipe, path)
+    except ChildFailedError as error:
+        _, failure = error.get_first_failure()
+        message = failure.message if isinstance(failure.message, str) else failure.message["message"]
+        raise LimbeckError(message) from None
+
+
+def _train_in_process(recipe: Recipe, path: Path) -> None:
+    from torch.distributed.elastic.multiprocessing.errors import record
+
+    from limbeck.runs.training import train
+
+    _end_with_parent()
+    logging.basicConfig(format="%(asctime)s %(message)s")
+    logging.getLogger("limbeck").setLevel(logging.INFO)
+    record(train)(recipe, path, resume=True)
+
+
+def _end_with_parent() -> None:
+    """End this process with the one that started it, even if that is killed."""
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+
+    def wait() -> None:
+        parent.join()
+        os._exit(1)
+
+    threading.Thread(target=wait, daemon=True).start()
 
 
 def log_to(path: Path) -> None:
@@ -57,18 +106,22 @@ def log_to(path: Path) -> None:
 
 
 class LocalWorkers:
-    """Processes of this machine: by default one a GPU, or one for two cores, which a small student keeps busy.
+    """Processes of this machine: by default one for as many GPUs as a cell has, or for two cores, without GPUs.
 
-    Each sees one GPU and has its share of the cores as threads, unless OMP_NUM_THREADS is set.
+    Each sees its GPUs and has its share of the cores as threads, unless OMP_NUM_THREADS is set. Raises LimbeckError
+    where there are fewer GPUs than a cell needs.
     """
 
-    def __init__(self, workers: int | None) -> None:
+    def __init__(self, workers: int | None, gpus: int = 1) -> None:
         import torch
 
         names = os.environ.get("CUDA_VISIBLE_DEVICES") or ",".join(map(str, range(torch.cuda.device_count())))
         self._gpus = names.split(",")[: torch.cuda.device_count()]
         cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-        self.slots = workers or len(self._gpus) or max(1, cores // 2)
+        if gpus > 1:
+            _check_gpus(gpus, len(self._gpus))
+        self._share = gpus
+        self.slots = workers or len(self._gpus) // gpus or max(1, cores // 2)
         self.threads = max(1, cores // self.slots)
         self._context = multiprocessing.get_context("forkserver")
         if sys.platform == "linux" and not self._gpus:  # elsewhere libraries do not survive a fork; nor does CUDA
@@ -76,8 +129,10 @@ class LocalWorkers:
         self._processes: list[BaseProcess] = []
 
     def gpu(self, slot: int) -> str | None:
-        """Return a slot's GPU by its name in CUDA_VISIBLE_DEVICES."""
-        return self._gpus[slot % len(self._gpus)] if self._gpus else None
+        """Return a slot's GPUs by their names in CUDA_VISIBLE_DEVICES."""
+        first = slot * self._share
+        names = [self._gpus[number % len(self._gpus)] for number in range(first, first + self._share) if self._gpus]
+        return ",".join(names) if names else None
 
     def start(self, slot: int, cell: GridCell, out: Path) -> BaseProcess:
         process = self._context.Process(target=_run, args=(self.gpu(slot), self.threads, (cell, out, Path.cwd())))
@@ -100,14 +155,7 @@ class LocalWorkers:
 
 def _run(gpu: str | None, threads: int, arguments: tuple[GridCell, Path, Path]) -> None:
     """Train a cell in this process, which ends with its parent, even if that is killed."""
-    parent = multiprocessing.parent_process()
-    assert parent is not None
-
-    def end_with_parent() -> None:
-        parent.join()
-        os._exit(1)
-
-    threading.Thread(target=end_with_parent, daemon=True).start()
+    _end_with_parent()
     if gpu is not None:
         os.environ["CUDA_VISIBLE_DEVICES"] = gpu
     if "OMP_NUM_THREADS" not in os.environ:
@@ -123,7 +171,7 @@ class RayWorkers:
     The machines share a file system. Raises LimbeckError where Ray is missing or does not answer.
     """
 
-    def __init__(self, workers: int | None) -> None:
+    def __init__(self, workers: int | None, gpus_each: int = 1) -> None:
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # or Ray reports to its makers
         try:
             import ray
@@ -139,10 +187,13 @@ class RayWorkers:
             raise EndpointError(f"no Ray cluster answers: {first_line(error)}", path=address) from None
         resources = ray.cluster_resources()
         gpus, processors = int(resources.get("GPU", 0)), int(resources.get("CPU", 1))
-        self.slots = workers or gpus or max(1, processors // 2)
+        if gpus_each > 1:
+            _check_gpus(gpus_each, max(int(node["Resources"].get("GPU", 0)) for node in ray.nodes() if node["Alive"]))
+        self.slots = workers or gpus // gpus_each or max(1, processors // 2)
         largest = max(int(node["Resources"].get("CPU", 0)) for node in ray.nodes() if node["Alive"])
         share = 1 if gpus else max(1, min(processors // self.slots, largest))  # more than a machine has would wait
-        self._train = ray.remote(num_cpus=share, num_gpus=min(gpus, 1), max_retries=0, max_calls=1)(train_cell)
+        each = min(gpus, gpus_each)
+        self._train = ray.remote(num_cpus=share, num_gpus=each, max_retries=0, max_calls=1)(train_cell)
         self._jobs: list[RayJob] = []
 
     def start(self, _slot: int, cell: GridCell, out: Path) -> "RayJob":
@@ -155,6 +206,11 @@ class RayWorkers:
         for job in self._jobs:
             ray.cancel(job.task, force=True)
         ray.shutdown()
+
+
+def _check_gpus(needed: int, present: int) -> None:
+    if needed > present:
+        raise LimbeckError(f"resources.gpus: a cell needs {needed} GPUs, and the largest machine has {present}")
 
 
 class RayJob:

@@ -209,6 +209,12 @@ class Trainer(transformers.Trainer):
         self._ceilings: dict[str, Any] = defaultdict(float)
         self.add_callback(_Epoch(training_set, self.sampler))
 
+    def _build_accelerator_args(self, **kwargs: Any) -> dict[str, Any]:
+        options = super()._build_accelerator_args(**kwargs)
+        for handler in options["kwargs_handlers"]:  # of DDP: or gradients would be held twice
+            handler.gradient_as_bucket_view = True
+        return options
+
     def create_accelerator_and_postprocess(self) -> None:
         super().create_accelerator_and_postprocess()
         options, state = self.args.fsdp_plugin_args, self.accelerator.state
@@ -216,6 +222,8 @@ class Trainer(transformers.Trainer):
             state.fsdp_plugin = FullyShardedDataParallelPlugin(**options)
             state.distributed_type = PartialState._shared_state["distributed_type"] = DistributedType.FSDP
             self.is_fsdp_enabled = True
+        if self.is_deepspeed_enabled and state.deepspeed_plugin.zero_stage == 3:
+            raise RecipeError("stage 3 hides the head's weights; use training.fsdp", field="training.deepspeed")
         if self.is_fsdp_enabled:
             plugin, narrow = state.fsdp_plugin, {"bf16": torch.bfloat16, "fp16": torch.float16}
             if self.args.mixed_precision in narrow:  # not accelerate's, which rounds gradients and the terms' counts
@@ -246,7 +254,7 @@ class Trainer(transformers.Trainer):
             checkpoint = self._checkpoint(self.state.best_global_step or self.state.global_step)
             whole = _checkpoint_model(checkpoint)
             whole.generation_config = student.model.generation_config
-            student.model = whole.to(self.args.device)
+            student.model = whole.to(self.args.device)  # type: ignore[arg-type]
 
     def get_train_dataloader(self) -> DataLoader[Any]:
         # not accelerate's, which would repeat examples to fill the last batch

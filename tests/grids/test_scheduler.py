@@ -187,3 +187,28 @@ def test_processes_share_gpus_and_cores(monkeypatch):
     workers = LocalWorkers(3)
     assert [workers.gpu(slot) for slot in range(3)] == ["3", "5", "3"]
     assert workers.threads == max(1, len(os.sched_getaffinity(0)) // 3)
+
+
+def test_a_slot_has_as_many_gpus_as_a_cell_needs(monkeypatch):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "3,5,6,7,8")
+    monkeypatch.setattr("torch.cuda.device_count", lambda: 5)
+    workers = LocalWorkers(None, 2)
+    assert [workers.gpu(slot) for slot in range(workers.slots)] == ["3,5", "6,7"]
+    with pytest.raises(LimbeckError):
+        LocalWorkers(None, 6)
+
+
+@pytest.mark.slow
+def test_a_cell_of_two_gpus_is_trained_in_two_processes_and_its_error_is_recorded(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("limbeck.grids.workers.log_to", lambda _: None)  # which would redirect this process
+    two, folder = grid(recipe=TINY, axes={}, resources={"gpus": 2}), GridFolder(tmp_path / "runs")
+    folder.write_grid(two)
+    (cell,) = cells(two)
+    train_cell(cell, Path("runs"), tmp_path)
+    assert folder.state(cell).status == "finished", folder.state(cell).error
+    assert open_run(folder.out / cell.name).provenance["machine"]["processes"] == 2
+
+    (cell,) = cells(two.changed(["student.name=nowhere/at-all", "student.scratch=null"]))
+    train_cell(cell, Path("runs"), tmp_path)
+    assert folder.state(cell).status == "failed" and "nowhere/at-all" in str(folder.state(cell).error)
