@@ -10,10 +10,9 @@ from contextlib import contextmanager, suppress
 from datetime import timedelta
 from typing import Any, TypeVar
 
-from limbeck.errors import LimbeckError
+from limbeck.errors import LimbeckError, first_line
 
 Item = TypeVar("Item")
-_FAILURES = "limbeck/failures"  # a counter in the launcher's store
 
 
 def process_count() -> int:
@@ -58,9 +57,17 @@ def gather(items: Sequence[Item]) -> list[Item]:
     return list(gather_object(list(items)))
 
 
+def disconnect() -> None:
+    """End the connection to the other processes, or torch would warn."""
+    if process_count() > 1:
+        from accelerate import PartialState  # type: ignore[import-untyped]
+
+        PartialState().destroy_process_group()
+
+
 @contextmanager
 def one_error() -> Iterator[None]:
-    """Let the error of the first process that fails pass, and end the others, which fail for lack of it, silently.
+    """Let the first process that fails raise its error; end those that fail after it, often because of it, silently.
 
     Raises LimbeckError in place of a lost connection.
     """
@@ -71,10 +78,14 @@ def one_error() -> Iterator[None]:
             raise
         if not _fails_first():
             os._exit(1)  # without waiting for the others
-        if isinstance(error, RuntimeError) and re.search("gloo|NCCL", str(error)):
-            reason = "another process of the run has ended; --resume goes on from the last checkpoint"
-            raise LimbeckError(reason) from error
+        if is_lost_connection(error):
+            reason = f"no connection to another process of the run ({first_line(error)})"
+            raise LimbeckError(f"{reason}; if that was stopped, --resume goes on from the last checkpoint") from error
         raise
+
+
+def is_lost_connection(error: Exception) -> bool:
+    return isinstance(error, RuntimeError) and re.search("gloo|NCCL", str(error)) is not None
 
 
 def _fails_first() -> bool:
@@ -84,5 +95,6 @@ def _fails_first() -> bool:
         host, port = os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"])
         wait = timedelta(seconds=5)
         store = TCPStore(host, port, is_master=False, timeout=wait, wait_for_workers=False)
-        return bool(store.add(_FAILURES, 1) == 1)
+        start = os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")  # the launcher's store outlives a restart
+        return bool(store.add(f"limbeck/failures/{start}", 1) == 1)
     return True

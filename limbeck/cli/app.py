@@ -16,7 +16,7 @@ from limbeck.cli.annotation import annotate_app
 from limbeck.cli.grids import grid
 from limbeck.cli.metrics import EVALUATE_EXAMPLES, calibrate, compare, evaluate, judge, print_accuracy
 from limbeck.cli.terminal import argument, option, print_json, print_table
-from limbeck.distributed import is_main_process, one_error, process_count
+from limbeck.distributed import disconnect, is_main_process, one_error, process_count
 from limbeck.errors import LimbeckError, RecipeError
 from limbeck.notes import lines_of
 
@@ -114,6 +114,7 @@ def train(
     from limbeck.runs import train as train_run
 
     run = train_run(load_recipe(recipe, changes or ()), out, resume=resume, parent=parent)
+    disconnect()
     if not is_main_process():
         return
     if as_json:
@@ -237,8 +238,8 @@ def schema() -> None:
 def _options(
     context: typer.Context, version: Annotated[bool, option("Print the version.", "--version")] = False
 ) -> None:
-    if process_count() > 1 and context.invoked_subcommand != "train":
-        raise RecipeError(f"several processes share a training alone: start {context.invoked_subcommand} without them")
+    if process_count() > 1 and (verb := context.invoked_subcommand) not in (None, "train"):
+        raise RecipeError(f"only `limbeck train` runs in several processes: start `limbeck {verb}` without a launcher")
     if version:
         print(f"limbeck {limbeck.__version__}")
         raise typer.Exit

@@ -86,7 +86,14 @@ def states(grids: Sequence[Grid], out: Path) -> list[CellState]:
         if count > 1:
             raise LimbeckError(f"two grids are called {name!r}; rename one")
     by_name = {cell.name: cell for grid in grids for cell in cells(grid)}
-    return [GridFolder(out).state(cell) for cell in by_name.values()]
+    board = [GridFolder(out).state(cell) for cell in by_name.values()]
+    for state in board:
+        provenance = state.path / "provenance.json"
+        machine = read_json(provenance).get("machine", {}) if state.status == "finished" and provenance.exists() else {}
+        if machine.get("processes", state.cell.gpus) != state.cell.gpus:
+            reason = f"trained in {machine['processes']} processes, with steps of another size than the grid's now"
+            raise LimbeckError(f"{reason}; change resources.gpus, or give another --out", path=state.path)
+    return board
 
 
 def _is_held(lock: FileLock) -> bool:

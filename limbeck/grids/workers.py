@@ -51,9 +51,11 @@ def train_cell(cell: GridCell, out: Path, working_folder: Path) -> None:
 
 def _train_on_gpus(cell: GridCell, path: Path) -> None:
     """Train a cell in a process for each of its GPUs, as torchrun would. Raises LimbeckError with the first error."""
+    import torch
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
     from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
+    os.environ.setdefault("OMP_NUM_THREADS", str(max(1, torch.get_num_threads() // cell.gpus)))
     config = LaunchConfig(
         min_nodes=1,
         max_nodes=1,
@@ -68,18 +70,17 @@ def _train_on_gpus(cell: GridCell, path: Path) -> None:
     except ChildFailedError as error:
         _, failure = error.get_first_failure()
         message = failure.message if isinstance(failure.message, str) else failure.message["message"]
-        raise LimbeckError(message) from None
+        kind, _, reason = message.partition(": ")
+        raise (InUseError if kind == InUseError.__name__ else LimbeckError)(reason or message) from None
 
 
 def _train_in_process(recipe: Recipe, path: Path) -> None:
-    from torch.distributed.elastic.multiprocessing.errors import record
-
     from limbeck.runs.training import train
 
     _end_with_parent()
     logging.basicConfig(format="%(asctime)s %(message)s")
     logging.getLogger("limbeck").setLevel(logging.INFO)
-    record(train)(recipe, path, resume=True)
+    train(recipe, path, resume=True)
 
 
 def _end_with_parent() -> None:

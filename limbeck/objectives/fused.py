@@ -1,7 +1,8 @@
 """The fused vocabulary head: an objective's value and gradients together, a chunk of examples at a time.
 
 The logits `[N, V]`, of target tokens only, would be the largest tensor of a step: each chunk's are computed once, and
-only the gradients by the states and the head's parameters stay. Nothing waits for the device.
+only the gradients by the states and the head's parameters stay. Nothing waits for the device, but for terms across the
+examples of several processes.
 Legend: B examples, N target tokens of a view, R those of a chunk, view after view, D hidden size, V vocabulary.
 """
 

@@ -9,7 +9,7 @@ from limbeck.runs.run import Run, run_name
 
 MAX_NAMED = 10  # differences, and cells that were not run
 ONE_TEST = "one test alone, before Holm's correction, finds 4 times of 5"
-SMOKE_STEPS = 50  # even the arithmetic task takes some hundreds
+SMOKE_STEPS = 20  # smoke runs take 4; a pretrained student learns a small task in 45
 
 
 def find_missing(runs: Sequence[Run], grids: Sequence[Grid], errors: Mapping[str, str]) -> tuple[list[str], list[str]]:

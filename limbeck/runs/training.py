@@ -13,8 +13,8 @@ from limbeck.data.load import DataSettings, RationaleSettings, Splits, digest, l
 from limbeck.data.mismatch import teacher_mismatch
 from limbeck.data.splits import refuse_overlap
 from limbeck.data.views import View, has_target, source, target
-from limbeck.distributed import is_main_process, on_main_process
-from limbeck.errors import LimbeckError, ModelError
+from limbeck.distributed import gather, is_lost_connection, is_main_process, on_main_process
+from limbeck.errors import FileError, LimbeckError, ModelError, RecipeError
 from limbeck.files import disk_errors, read_json, sha256
 from limbeck.hub import cached_revision
 from limbeck.metrics.graded import accuracy
@@ -55,7 +55,7 @@ def train(
     run = Run(Path(out) if out else Path("runs") / run_name(recipe), recipe)
     arguments = training_arguments(recipe.training, run.checkpoints, recipe.seed)  # connects the processes
     on_main_process(lambda: run.check_folder(resume))
-    if run.finished:
+    if on_main_process(lambda: run.finished):
         return run
     splits, objective, task = load(recipe.data), recipe.objective.build(), recipe.data.get_task()
     training_rows, choice_notes = _training_rows(recipe, splits.train, task)
@@ -64,12 +64,14 @@ def train(
     valid = Domain("valid", "valid", task, splits.valid)
     domains = [valid, Domain("test", "test", task, splits.test), *out_of_domain(recipe, splits)]
     set_seed(recipe.seed)  # of the student's weights
-    frame = run.provenance.get("chat_frame") if run.trained else None
+    frame = on_main_process(lambda: run.provenance.get("chat_frame") if run.trained else None)
     student = load_student(recipe.student, _tokenizer_texts(recipe.data, splits), task, frame=frame)
     card = _card(recipe, student)
     if card.answers == "choices":  # raise early
         for domain in domains:
             choices_of(student, domain.examples, domain.task, answer_view=card.answer_view)
+    if recipe.training.fsdp and card.engine != "transformers":
+        raise RecipeError("FSDP needs `transformers`; evaluate with another later", field="evaluation.engine")
     if recipe.evaluation.rationales or card.answers == "generate":
         student.engine(card.engine)
     training_set = tokenize(training_rows, objective.views, student, draw_seed=recipe.draw_seed)
@@ -87,6 +89,8 @@ def train(
         if recipe.data.rationales or recipe.data.mentor:  # other runs may have decided on these
             origin["data"]["chosen"] = {"rows": len(training_rows), "sha256": digest(training_rows)}
         on_main_process(lambda: run.begin(origin))
+        if not all(gather([run.path.is_dir()])):
+            raise FileError("missing on another machine: a run's machines have to share its folder", path=run.path)
         training = _fit(run, student, valid, card=card, training_set=training_set, arguments=arguments)
         if is_main_process() and not run.model.exists():  # it does after a stop while it was measured
             save_student(student, card, run.model)
@@ -159,7 +163,8 @@ def _fit(
         )
         trainer.fit()
     except Exception as error:
-        if isinstance(error, LimbeckError) or (trainer is not None and trainer.state.global_step > 0):
+        has_begun = trainer is not None and trainer.state.global_step > 0
+        if isinstance(error, LimbeckError) or has_begun or is_lost_connection(error):
             raise
         # before the first step: a setting that transformers or torch refuse
         raise ModelError(f"training cannot start: {str(error).strip() or type(error).__name__}") from error

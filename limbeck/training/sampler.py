@@ -54,7 +54,7 @@ class BucketSampler(Sampler[list[int]]):
 
     def __len__(self) -> int:
         steps, remainder = divmod(len(self.widths), self.shape.examples)
-        return steps * self.shape.accumulation + self._batches(remainder) // self.shape.processes
+        return steps * self.shape.accumulation + self._batches(remainder)
 
     def __iter__(self) -> Iterator[list[int]]:
         rng = np.random.default_rng((self.seed, self.epoch))
@@ -62,13 +62,12 @@ class BucketSampler(Sampler[list[int]]):
         size = self.shape.examples
         steps = [order[start : start + size] for start in range(0, len(order), size)]
         for step in self._buckets(order, rng) if self.by_length else steps:
-            for number in range(self.process, self._batches(len(step)), self.shape.processes):
-                yield step[number :: self._batches(len(step))].tolist()
+            for part in np.array_split(step, self._batches(len(step))):
+                yield part[self.process :: self.shape.processes].tolist()
 
     def _batches(self, examples: int) -> int:
-        """Return the number of batches, of all processes, for the examples of a step."""
-        processes = self.shape.processes
-        return -(-examples // (self.shape.batch_size * processes)) * processes
+        """Return the number of batches of each process for the examples of a step."""
+        return -(-examples // (self.shape.batch_size * self.shape.processes))
 
     def _buckets(self, order: Array, rng: np.random.Generator) -> list[Array]:
         complete = (self.widths[order] > 0).all(1)
@@ -89,7 +88,7 @@ class BucketSampler(Sampler[list[int]]):
         steps += [np.concatenate(remainder)] if leftover else []
         if self.shape.accumulation == self.shape.processes == 1:
             return steps
-        # dealt out by cost, batches wait little for each other
+        # accumulated batches are alike, and processes, to which a batch is dealt out, wait little for each other
         return [step[np.argsort(self.widths[step] @ self.weights, kind="stable")] for step in steps]
 
 

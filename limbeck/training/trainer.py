@@ -5,6 +5,7 @@ decides as an unbroken one.
 """
 
 import math
+import os
 import sys
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -16,9 +17,10 @@ import numpy as np
 import torch
 import transformers
 from accelerate import DistributedType, FullyShardedDataParallelPlugin, PartialState  # type: ignore[import-untyped]
+from accelerate.utils import save_fsdp_optimizer  # type: ignore[import-untyped]
 from torch import Tensor, nn
 from torch.distributed.checkpoint.state_dict import StateDictOptions, set_model_state_dict
-from torch.distributed.fsdp import FSDPModule, MixedPrecisionPolicy, StateDictType
+from torch.distributed.fsdp import CPUOffloadPolicy, FSDPModule, MixedPrecisionPolicy, StateDictType
 from torch.utils.data import DataLoader
 from transformers import (
     PreTrainedModel,
@@ -28,9 +30,10 @@ from transformers import (
     TrainerState,
     TrainingArguments,
 )
+from transformers.trainer import SCHEDULER_NAME
 
 from limbeck.data import View
-from limbeck.distributed import gather, is_main_process, process_count, process_index
+from limbeck.distributed import gather, is_main_process, on_main_process, process_count, process_index
 from limbeck.errors import ModelError, RecipeError
 from limbeck.files import write_jsonl
 from limbeck.models.loading import FULL_PRECISION, pretrained
@@ -43,8 +46,8 @@ from limbeck.training.dataset import TrainingSet
 from limbeck.training.sampler import BucketSampler, StepShape
 from limbeck.training.settings import TrainingSettings
 
+_MODEL = "student.model."  # before the names of a Distiller's weights
 # settings under transformers' names that limbeck applies itself
-_MODEL = "student.model."  # of a Distiller's weights
 _APPLIED_HERE = {"label_smoothing_factor", "early_stopping_patience", "early_stopping_threshold"}
 
 
@@ -99,6 +102,7 @@ def training_arguments(settings: TrainingSettings, output_dir: Path, seed: int) 
     values.setdefault("train_sampling_strategy", settings.train_sampling_strategy)
     if process_count() > 1 and not torch.accelerator.is_available():
         values["use_cpu"] = True  # or accelerate would leave each process alone
+    os.environ["FSDP_CPU_RAM_EFFICIENT_LOADING"] = "false"  # or all processes but one would have no weights
     evaluates = values["eval_strategy"] != "no"
     try:
         arguments = TrainingArguments(
@@ -226,12 +230,16 @@ class Trainer(transformers.Trainer):
             raise RecipeError("stage 3 hides the head's weights; use training.fsdp", field="training.deepspeed")
         if self.is_fsdp_enabled:
             plugin, narrow = state.fsdp_plugin, {"bf16": torch.bfloat16, "fp16": torch.float16}
+            plugin.cpu_ram_efficient_loading = False  # which would untie the head; every process has loaded the weights
             if self.args.mixed_precision in narrow:  # not accelerate's, which rounds gradients and the terms' counts
                 plugin.mixed_precision_policy = MixedPrecisionPolicy(
                     narrow[self.args.mixed_precision], torch.float32, cast_forward_inputs=False
                 )
             if plugin.fsdp_version != 2 or plugin.state_dict_type != StateDictType.FULL_STATE_DICT:
-                raise RecipeError("needs version 2 and FULL_STATE_DICT", field="training.fsdp_config")
+                advice = "accelerate launch: --fsdp_version 2 --fsdp_state_dict_type FULL_STATE_DICT"
+                raise RecipeError(f"needs version 2 and FULL_STATE_DICT ({advice})", field="training.fsdp_config")
+            if isinstance(plugin.cpu_offload, CPUOffloadPolicy):
+                raise RecipeError("cpu_offload is not possible", field="training.fsdp_config")
             if self.args.save_strategy == "no":
                 raise RecipeError(
                     "the weights are collected from a checkpoint: not `no`", field="training.save_strategy"
@@ -239,20 +247,18 @@ class Trainer(transformers.Trainer):
 
     def fit(self) -> None:
         """Train, from the newest complete checkpoint if any; leave the best weights, whole, in the student."""
-        states = filter(None, map(_state, Path(str(self.args.output_dir)).glob("checkpoint-*")))
-        state = max(states, key=lambda state: state.global_step, default=None)
+        state = on_main_process(lambda: _newest_state(Path(str(self.args.output_dir))))
         if state is None:
             self.train()
         elif state.global_step < state.max_steps and not stops_early(self.settings, state.log_history):
             self.train(resume_from_checkpoint=self._checkpoint(state.global_step))
         else:
             self.state = state  # killed after its last step: transformers would take another
-            self._load_from_checkpoint(self._checkpoint(state.best_global_step or state.global_step))
-            return
+            if not self.is_fsdp_enabled:
+                self._load_from_checkpoint(self._checkpoint(state.best_global_step or state.global_step))
         if self.is_fsdp_enabled:  # its layers would go on waiting for those of other processes
             student = self.distiller.student
-            checkpoint = self._checkpoint(self.state.best_global_step or self.state.global_step)
-            whole = _checkpoint_model(checkpoint)
+            whole = _checkpoint_model(self._checkpoint(self.state.best_global_step or self.state.global_step))
             whole.generation_config = student.model.generation_config
             student.model = whole.to(self.args.device)  # type: ignore[arg-type]
 
@@ -299,7 +305,7 @@ class Trainer(transformers.Trainer):
             logs["loss"] = self.distiller.objective.weighted(terms)
             logs.update({f"term_{name}": value for name, value in terms.items()})
             shares = self._over_processes(self._shares)  # of each process, so their mean
-            logs.update({f"share_{name}": share / process_count() for name, share in shares.items()})
+            logs.update({f"share_{name}": share / sum(shares.values()) for name, share in shares.items()})
             for name, total in ceilings.items():
                 if name in terms:
                     ceiling = total / counts[name]
@@ -320,7 +326,7 @@ class Trainer(transformers.Trainer):
     def evaluate(
         self, eval_dataset: Any = None, ignore_keys: Any = None, metric_key_prefix: str = "eval"
     ) -> dict[str, float]:
-        with _whole_weights(self.distiller):
+        with _whole_weights(self.distiller, self.accelerator.state):
             values = self.validate() | self._validation_loss()
         metrics = {f"{metric_key_prefix}_{name}": value for name, value in values.items()}
         self.log(metrics)
@@ -361,10 +367,21 @@ class Trainer(transformers.Trainer):
         model.save_pretrained(folder, state_dict=weights)
         self.distiller.student.tokenizer.save_pretrained(folder)
 
+    def _save_optimizer_and_scheduler(self, output_dir: str) -> None:
+        if not self.is_fsdp_enabled:
+            super()._save_optimizer_and_scheduler(output_dir)
+            return
+        # without the weights, which transformers would save again in another form
+        save_fsdp_optimizer(
+            self.accelerator.state.fsdp_plugin, self.accelerator, self.optimizer, self.model, output_dir
+        )
+        if self.args.should_save:
+            torch.save(self.lr_scheduler.state_dict(), Path(output_dir) / SCHEDULER_NAME)
+
     def _load_from_checkpoint(self, resume_from_checkpoint: str, model: nn.Module | None = None) -> None:
         student_model = self.distiller.student.model
         if any(isinstance(module, FSDPModule) for module in self.distiller.modules()):
-            weights = _checkpoint_model(resume_from_checkpoint).state_dict()
+            weights = _checkpoint_model(resume_from_checkpoint).state_dict() if is_main_process() else {}
             options = StateDictOptions(full_state_dict=True, broadcast_from_rank0=True)
             set_model_state_dict(student_model, weights, options=options)
         elif has_adapter(student_model):
@@ -391,7 +408,7 @@ def _checkpoint_model(checkpoint: str) -> PreTrainedModel:
 
 
 @contextmanager
-def _whole_weights(distiller: Distiller) -> Iterator[None]:
+def _whole_weights(distiller: Distiller, state: Any) -> Iterator[None]:
     """Hold all weights in every process, so that each may call the layers as often as it likes."""
     units: list[Any] = [module for module in distiller.modules() if isinstance(module, FSDPModule)]
     for unit in units:
@@ -399,8 +416,14 @@ def _whole_weights(distiller: Distiller) -> Iterator[None]:
         unit.unshard()
     yield
     for unit in units:
-        unit.set_reshard_after_forward(unit is not distiller, recurse=False)
+        unit.set_reshard_after_forward(unit is not distiller and state.fsdp_plugin.reshard_after_forward, recurse=False)
         unit.reshard()
+
+
+def _newest_state(folder: Path) -> TrainerState | None:
+    """Return the state of the newest complete checkpoint in a folder, if any."""
+    states = filter(None, map(_state, folder.glob("checkpoint-*")))
+    return max(states, key=lambda state: state.global_step, default=None)
 
 
 def _state(checkpoint: Path) -> TrainerState | None:

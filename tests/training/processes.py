@@ -16,7 +16,10 @@ from transformers import set_seed
 from limbeck.distributed import is_main_process
 from limbeck.models import StudentSettings
 from limbeck.models.loading import load
+from limbeck.models.tokenization import MULTIPLE
 from limbeck.tasks import get
+from limbeck.training.sampler import BucketSampler, StepShape
+from limbeck.training.trainer import _Epoch
 from tests.training.small import EXAMPLES, PARTIAL, scratch, trainer
 
 STEP = 6  # examples
@@ -34,10 +37,25 @@ class Case(NamedTuple):
     batch_size: int = STEP
     accumulation: int = 1
     options: tuple[str, ...] = ()  # settings that are true
+    dealt: bool = False  # accumulated batches are those of several processes
 
     @property
     def folder(self) -> str:
         return "-".join(map(str, self))
+
+
+class AllBatches(BucketSampler):
+    """The batches of all processes in turn."""
+
+    def __len__(self) -> int:
+        return super().__len__() * self.shape.processes
+
+    def __iter__(self):
+        parts = []
+        for process in range(self.shape.processes):
+            self.process = process
+            parts.append(list(super().__iter__()))
+        yield from (batch for batches in zip(*parts, strict=True) for batch in batches)
 
 
 @cache
@@ -68,6 +86,10 @@ def fit(case: Case, folder: Path) -> None:
         **SIZES,
         **dict.fromkeys(case.options, True),
     )
+    if case.dealt:
+        shape = StepShape(case.batch_size, 1, case.accumulation)
+        training.sampler = AllBatches(training.training_set.lengths, shape=shape, multiple=MULTIPLE, seed=3)
+        training.add_callback(_Epoch(training.training_set, training.sampler))
     training.fit()
     if is_main_process():
         save_file({name: weight.clone() for name, weight in student.state_dict().items()}, out / "weights.safetensors")

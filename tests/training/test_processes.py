@@ -28,7 +28,9 @@ def reference_of(case: Case) -> Case:
     """Return the same training in one process: batches apart, unless examples are compared across them."""
     if METHODS[case.method].across_examples:
         return case._replace(fsdp=False, batch_size=STEP)
-    return case._replace(fsdp=False, accumulation=STEP // case.batch_size)
+    # of those that read padding each batch on its own
+    dealt = METHODS[case.method].reads_padding
+    return case._replace(fsdp=False, accumulation=STEP // case.batch_size, dealt=dealt)
 
 
 KINDS = [("llama", False), ("t5", False), ("lora", False), ("llama", True), ("t5", True), ("lora", True)]
