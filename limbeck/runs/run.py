@@ -16,7 +16,8 @@ import yaml
 from filelock import FileLock, Timeout
 
 import limbeck
-from limbeck.data.load import Splits, digest
+from limbeck.data.examples import digest
+from limbeck.data.load import Splits
 from limbeck.errors import DataError, FileError
 from limbeck.files import read_json, unwritable, write_json, write_text
 from limbeck.notes import Line, lines_of

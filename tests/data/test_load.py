@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from limbeck.data import DataSettings, Splits, load
-from limbeck.data.load import digest
+from limbeck.data.examples import digest
 from limbeck.errors import LimbeckError
 from limbeck.schema import Example
 from tests.helpers.archives import file_settings, write_rows

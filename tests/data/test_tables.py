@@ -23,7 +23,7 @@ LINE_A, LINE_B = json.dumps(A), json.dumps(B)
 
 
 def rows_in(text: str, name: str = "r.json") -> list[dict[str, Any]]:
-    return [row for _, row in (csv_rows if name == "r.csv" else json_rows)(text, Path(name))]
+    return [row for _, row in (csv_rows if name == "r.csv" else json_rows)([text], Path(name))]
 
 
 @pytest.mark.parametrize(
@@ -43,10 +43,10 @@ def test_json_in_every_form(text: str) -> None:
 
 def test_locations_of_json_rows() -> None:
     text = f"\n{LINE_A}\n\n{json.dumps(B, indent=1)}\n{LINE_A}"
-    assert [location for location, _ in json_rows(text, Path("r.jsonl"))] == ["r.jsonl:2", "r.jsonl:4", "r.jsonl:8"]
-    assert json_rows(f"[{LINE_A}]", Path("r.json")) == [("r.json: item 1", A)]
+    assert [location for location, _ in json_rows([text], Path("r.jsonl"))] == ["r.jsonl:2", "r.jsonl:4", "r.jsonl:8"]
+    assert list(json_rows([f"[{LINE_A}]"], Path("r.json"))) == [("r.json: item 1", A)]
     chat = {"messages": [A, B]}
-    assert json_rows(json.dumps(chat), Path("r.json")) == [("r.json:1", chat)]
+    assert list(json_rows([json.dumps(chat)], Path("r.json"))) == [("r.json:1", chat)]
 
 
 cells = st.text(
