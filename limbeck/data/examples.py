@@ -18,11 +18,12 @@ from limbeck.cache import MANIFEST, cached
 from limbeck.files import read_json
 from limbeck.schema import Example
 
-_FILE, _INDEX = "examples.json", "index.npy"
+_FILE, _ENTRIES = "examples.json", "entries.npy"
 _NAMES = [field.name for field in fields(Example)]
 _OLDEST = ("rationale", "teacher_label", "choices")  # optional fields that a digest always has
 # those that are newer than the oldest digests are left out where they are empty
 _OMITTED = {field.name for field in fields(Example) if field.default is not MISSING} - {*_OLDEST}
+_SCALARS = (str, bool, type(None))
 _ENCODER = json.JSONEncoder(sort_keys=True, separators=(",", ":"))
 _ENTRY = np.dtype([("begin", "<i8"), ("length", "<i4"), ("question", "<u8"), ("fields", "<u2")])
 
@@ -39,18 +40,18 @@ class ExampleTable(Sequence[Example]):
     """Examples in a file, each made when it is asked for."""
 
     file: io.FileIO  # a JSON array as `digest` sees it
-    index: NDArray[np.void]  # of `_ENTRY`
+    entries: NDArray[np.void]  # of `_ENTRY`
     sha256: str | None = None  # the file's, where all of its examples are here
 
     @classmethod
     def cached(cls, key: Any, examples: Iterable[Example]) -> Self:
         """Open the table of the `examples`, which are read only if it is not in the cache."""
         folder = cached("examples", key, lambda folder: _write(examples, folder))
-        file, index = io.FileIO(folder / _FILE), np.load(folder / _INDEX, mmap_mode="r")
-        return cls(file, index, read_json(folder / MANIFEST)[_FILE])
+        file, entries = io.FileIO(folder / _FILE), np.load(folder / _ENTRIES, mmap_mode="r")
+        return cls(file, entries.view(np.ndarray), read_json(folder / MANIFEST)[_FILE])
 
     def __len__(self) -> int:
-        return len(self.index)
+        return len(self.entries)
 
     @overload
     def __getitem__(self, row: int) -> Example: ...
@@ -58,15 +59,15 @@ class ExampleTable(Sequence[Example]):
     def __getitem__(self, row: slice) -> "ExampleTable": ...
     def __getitem__(self, row: int | slice) -> "Example | ExampleTable":
         if isinstance(row, slice):
-            return replace(self, index=self.index[row], sha256=None)
-        return _decoded(self._line(self.index[row]))
+            return replace(self, entries=self.entries[row], sha256=None)
+        return _decoded(self._line(self.entries[row]))
 
     def __iter__(self) -> Iterator[Example]:
         return map(_decoded, self.lines())
 
     def lines(self) -> Iterator[bytes]:
         """Yield the examples as canonical JSON."""
-        return map(self._line, self.index)
+        return map(self._line, self.entries)
 
     def _line(self, entry: Any) -> bytes:
         # not mapped, or resident memory would hold all that was read once
@@ -85,10 +86,10 @@ def _write(examples: Iterable[Example], folder: Path) -> None:
                 column.append(value)
             file.write(line)
         file.write(b"]" if columns["begin"] else b"[]")
-    index = np.empty(len(columns["begin"]), _ENTRY)
+    entries = np.empty(len(columns["begin"]), _ENTRY)
     for name, column in columns.items():
-        index[name] = column
-    np.save(folder / _INDEX, index)
+        entries[name] = column
+    np.save(folder / _ENTRIES, entries)
 
 
 def _encoded(example: Example) -> bytes:
@@ -99,10 +100,8 @@ def _encoded(example: Example) -> bytes:
 def _decoded(line: bytes) -> Example:
     values = json.loads(line)
     values["votes"] = map(tuple, values.get("votes", ()))
-    return Example(**{name: value if isinstance(value, _SCALARS) else tuple(value) for name, value in values.items()})
-
-
-_SCALARS = (str, bool, type(None))
+    tuples: Any = {name: value if isinstance(value, _SCALARS) else tuple(value) for name, value in values.items()}
+    return Example(**tuples)
 
 
 def digest(examples: Iterable[Example]) -> str:
@@ -120,21 +119,21 @@ def digest(examples: Iterable[Example]) -> str:
 def has(examples: Sequence[Example], field: str) -> NDArray[np.bool_]:
     """Return which of the examples have a value, not empty, in a field."""
     if isinstance(examples, ExampleTable):
-        return examples.index["fields"] & (1 << _NAMES.index(field)) > 0
+        return examples.entries["fields"] & (1 << _NAMES.index(field)) > 0
     return np.array([bool(getattr(example, field)) for example in examples], bool)
 
 
 def take(examples: Sequence[Example], rows: NDArray[np.int64]) -> Sequence[Example]:
     """Return the examples in these rows."""
     if isinstance(examples, ExampleTable):
-        return replace(examples, index=examples.index[rows], sha256=None)
+        return replace(examples, entries=examples.entries[rows], sha256=None)
     return [examples[row] for row in rows.tolist()]
 
 
 def questions(examples: Sequence[Example]) -> NDArray[np.uint64]:
     """Return a number for each example's question, equal for equal ones."""
     if isinstance(examples, ExampleTable):
-        return examples.index["question"]
+        return examples.entries["question"]
     return np.array(list(map(_question_key, examples)), np.uint64)
 
 

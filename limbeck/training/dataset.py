@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from itertools import accumulate, chain
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -135,7 +136,11 @@ def _tokenized(
 
 def _save(training_set: TrainingSet, folder: Path) -> None:
     """Write what `store` did not."""
-    arrays = {"first": training_set.first, "shares": training_set.shares, "lengths": training_set.lengths}
+    arrays: dict[str, NDArray[Any]] = {
+        "first": training_set.first,
+        "shares": training_set.shares,
+        "lengths": training_set.lengths,
+    }
     arrays |= {"source_offsets": training_set.sources.offsets, "target_offsets": training_set.targets.offsets}
     for name, values in arrays.items():
         np.save(folder / f"{name}.npy", values)

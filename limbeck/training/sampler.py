@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from torch.utils.data import Sampler
 
 _MEGABATCH = 256  # batches made of one random part of the examples
-Array = NDArray[np.int64]
+Array = NDArray[np.signedinteger]
 
 
 class BucketSampler(Sampler[int]):
