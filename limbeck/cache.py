@@ -16,8 +16,9 @@ from typing import Any
 
 import huggingface_hub
 from filelock import FileLock
+from huggingface_hub import constants
 
-from limbeck.errors import LimbeckError
+from limbeck.errors import FileError, LimbeckError
 from limbeck.files import read_json, sha256, unwritable, write_json
 
 log = logging.getLogger(__name__)
@@ -34,25 +35,24 @@ def cached(kind: str, key: Any, build: Callable[[Path], None]) -> Path:
     made_by = [_code(), platform.python_version(), *map(version, _LIBRARIES)]
     name = hashlib.sha256(json.dumps([key, made_by], sort_keys=True).encode()).hexdigest()
     try:
-        root = huggingface_hub.cached_assets_path("limbeck", kind)
-        folder = root / name
+        root = huggingface_hub.cached_assets_path("limbeck", kind, assets_dir=constants.HF_ASSETS_CACHE)
+    except (OSError, ValueError) as error:
+        raise FileError(f"no cache can be made ({error})", path=constants.HF_ASSETS_CACHE) from None
+    folder = root / name
+    try:
         if not _is_intact(folder):
             with FileLock(root / f"{name}.lock"):
                 if not _is_intact(folder):
                     _make(folder, build)
         os.utime(folder)
     except OSError as error:
-        raise unwritable(Path(error.filename or huggingface_hub.constants.HF_ASSETS_CACHE), error) from error
+        raise unwritable(folder, error) from error
     return folder
 
 
 def _is_intact(folder: Path) -> bool:
-    if not folder.is_dir():
-        return False
     with suppress(LimbeckError, OSError):
-        if read_json(folder / MANIFEST) == _hashes(folder):
-            return True
-    log.warning("%s: damaged; it is made anew", folder)
+        return bool(read_json(folder / MANIFEST) == _hashes(folder))
     return False
 
 
@@ -64,7 +64,10 @@ def _make(folder: Path, build: Callable[[Path], None]) -> None:
     for entry in folder.parent.iterdir():
         if time.time() - entry.stat().st_mtime > _UNUSED_SECONDS:
             _remove(entry)
-    log.info("%s: made once for this data", folder)
+    if folder.exists():
+        log.warning("%s: damaged, and made anew", folder)
+    else:
+        log.info("%s: made once for this data", folder)
     temporary = folder.with_suffix(".tmp")
     for remains in (folder, temporary):  # damaged, or of a process that was killed
         _remove(remains)
