@@ -16,6 +16,7 @@ from limbeck.cli.annotation import annotate_app
 from limbeck.cli.grids import grid
 from limbeck.cli.metrics import EVALUATE_EXAMPLES, calibrate, compare, evaluate, judge, print_accuracy
 from limbeck.cli.terminal import argument, option, print_json, print_table
+from limbeck.distributed import is_main_process, one_error
 from limbeck.errors import LimbeckError, RecipeError
 from limbeck.notes import lines_of
 
@@ -96,7 +97,8 @@ def data_fetch(
     epilog="Examples:\n\n"
     "limbeck train recipe.yaml --out runs/mine\n\n"
     "limbeck train recipe.yaml -s objective=dss -s seed=1 --out runs/dss\n\n"
-    "limbeck train recipe.yaml -s training.max_steps=500 --from runs/mine --out runs/longer"
+    "limbeck train recipe.yaml -s training.max_steps=500 --from runs/mine --out runs/longer\n\n"
+    "torchrun --nproc-per-node 8 -m limbeck train recipe.yaml --out runs/mine"
 )
 def train(
     recipe: Annotated[Path, argument("Recipe, YAML; `limbeck schema` prints its fields.")],
@@ -112,6 +114,8 @@ def train(
     from limbeck.runs import train as train_run
 
     run = train_run(load_recipe(recipe, changes or ()), out, resume=resume, parent=parent)
+    if not is_main_process():
+        return
     if as_json:
         print_json({"run": str(run.path), **run.results})
     else:
@@ -242,14 +246,15 @@ def main() -> None:
     handler.setFormatter(logging.Formatter("limbeck: %(message)s"))
     logger = logging.getLogger("limbeck")
     logger.handlers, logger.propagate = [handler], False
-    logger.setLevel(logging.INFO)
     # Hugging Face libraries: no warnings for developers, bars on a terminal only
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
     if not sys.stderr.isatty():
         os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
         os.environ.setdefault("HF_DATASETS_DISABLE_PROGRESS_BARS", "1")
+    logger.setLevel(logging.INFO if is_main_process() else logging.ERROR)
     try:
-        app()
+        with one_error():
+            app()
     except (LimbeckError, OSError) as error:
         logger.error("error: %s", error)
         sys.exit(2)

@@ -56,7 +56,8 @@ def generate(model: Any, batch: Sequence[Ids], *, pad_id: int, options: Mapping[
     """Return the ids that `model.generate(**options)` writes to each input, their padding included."""
     decoder_only = not model.config.is_encoder_decoder  # whose output begins with the prompt
     inputs = padded_inputs(batch, pad_id, left=decoder_only)
-    output = model.generate(**{name: ids.to(model.device) for name, ids in inputs.items()}, **options)
+    tensors = {name: ids.to(model.device) for name, ids in inputs.items()}
+    output = model.generate(**tensors, **options, synced_gpus=False)  # processes write answers of their own
     begin = inputs["input_ids"].shape[1] if decoder_only else 1
     return output[:, begin:].tolist()
 

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from transformers import GenerationConfig, PreTrainedModel
 
 from limbeck.data import Source, View, source
+from limbeck.distributed import gather, process_count, process_index
 from limbeck.errors import ModelError
 from limbeck.models.families import VocabularyHead
 from limbeck.models.generation import Answer, Done, Engine, Scores, Target, ct2_engine, sampler, score_batch, search
@@ -244,7 +245,8 @@ class Student(nn.Module, ABC):
     ) -> list[Result]:
         """Return `compute(rows, ids)` of all sources in order, without dropout; batches shrink where memory is short.
 
-        Raises ModelError where it is too short for one.
+        Each process of a run computes its share of the batches and has all results. Raises ModelError where memory is
+        too short for one source.
         """
         ids, _ = self.source_ids(sources)
         results: dict[int, Result] = {}
@@ -252,7 +254,8 @@ class Student(nn.Module, ABC):
         self.eval()
         try:
             order = sorted(range(len(ids)), key=lambda i: -len(ids[i]))  # similar lengths share a batch
-            for batch in progress([order[i : i + batch_size] for i in range(0, len(ids), batch_size)], title):
+            batches = [order[i : i + batch_size] for i in range(0, len(ids), batch_size)]
+            for batch in progress(batches[process_index() :: process_count()], title):
                 while rows := batch[:batch_size]:
                     try:
                         computed = compute(rows, [ids[i] for i in rows])
@@ -267,4 +270,5 @@ class Student(nn.Module, ABC):
                         del batch[:batch_size]
         finally:
             self.train(training)
-        return [results[i] for i in range(len(ids))]
+        everywhere = dict(gather(list(results.items())))
+        return [everywhere[i] for i in range(len(ids))]

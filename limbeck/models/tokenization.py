@@ -22,6 +22,7 @@ from torch import Tensor
 from transformers import PreTrainedTokenizerBase
 
 from limbeck.data.views import ANSWERS, Source, View, target
+from limbeck.distributed import is_main_process
 from limbeck.errors import DataError, ModelError
 from limbeck.files import sha256
 from limbeck.schema import Example
@@ -58,9 +59,10 @@ def padded_inputs(rows: Sequence[Row], pad_id: int, multiple: int = 1, *, left: 
 
 
 def progress(items: Sequence[Item], title: str | None) -> Iterable[Item]:
-    """Iterate over `items`, with a progress bar if there is a `title` and standard error is a terminal."""
+    """Iterate over `items`, with the main process's bar if there is a `title` and standard error is a terminal."""
     console = Console(stderr=True)
-    return track(items, title or "", console=console, disable=not (title and console.is_terminal), transient=True)
+    shown = title and console.is_terminal and is_main_process()
+    return track(items, title or "", console=console, disable=not shown, transient=True)
 
 
 def end_ids(config: Any) -> tuple[int, ...]:

@@ -11,6 +11,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from limbeck.data import View
+from limbeck.distributed import process_count, process_index
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -44,27 +45,43 @@ class ContrastTerm:
         """Count the examples that have both targets."""
         return count_pairs(lengths, self.views)
 
-    def loss(self, targets: Mapping[View, Targets]) -> tuple[Tensor, dict[View, Tensor]]:
-        """Return the sum over examples with both targets, and its gradients by the states of either view, `[N, D]`."""
+    def loss(self, targets: Mapping[View, Targets], with_gradient: bool) -> tuple[Tensor, dict[View, Tensor]]:
+        """Return the sum over examples with both targets, and its gradients by the states of either view, `[N, D]`.
+
+        In training the examples are those of all processes; each returns its share of the sum, and the sum's gradients.
+        """
         import torch
         from torch.func import vjp
 
         sides = [targets[view] for view in self.views]
+        indices = [side.index for side in sides]
         states = [side.states.to(torch.promote_types(side.states.dtype, torch.float32)) for side in sides]
-        value, pull_back = vjp(  # type: ignore[misc]
-            partial(self._sum, [side.index for side in sides]), *states
-        )
-        return value, dict(zip(self.views, pull_back(torch.ones_like(value)), strict=True))
+        shared = with_gradient and process_count() > 1
+        elsewhere = around(self._pooled(indices, *states)) if shared else None
+        value, pull_back = vjp(partial(self._sum, indices, elsewhere), *states)  # type: ignore[misc]
+        gradients = dict(zip(self.views, pull_back(torch.ones_like(value)), strict=True))
+        return value / process_count() if shared else value, gradients
 
-    def _sum(self, indices: Sequence[Tensor], *states: Tensor) -> Tensor:
+    def _pooled(self, indices: Sequence[Tensor], *states: Tensor) -> list[Tensor]:
+        """Return h / |h|, g / |g|, and 1 for each example with both targets: `[B, D]` twice and `[B]`."""
         from torch.nn.functional import normalize
 
         label, rationale = (normalize(mean_of(*side), dim=-1) for side in zip(states, indices, strict=True))
         with_label, with_rationale = ((index >= 0).any(1) for index in indices)
-        complete = with_label & with_rationale
-        scores = (label @ rationale.T / self.temperature).masked_fill(~complete, float("-inf"))
+        return [label, rationale, (with_label & with_rationale).to(label.dtype)]
+
+    def _sum(
+        self, indices: Sequence[Tensor], elsewhere: Sequence[tuple[Tensor, Tensor]] | None, *states: Tensor
+    ) -> Tensor:
+        import torch
+
+        columns = self._pooled(indices, *states)
+        if elsewhere is not None:
+            columns = [torch.cat([before, own, after]) for (before, after), own in zip(elsewhere, columns, strict=True)]
+        label, rationale, complete = columns
+        scores = (label @ rationale.T / self.temperature).masked_fill(complete == 0, float("-inf"))
         # a row without any candidate would be nan
-        scores = scores.masked_fill(~complete.unsqueeze(1), 0.0)
+        scores = scores.masked_fill((complete == 0).unsqueeze(1), 0.0)
         return -(scores.log_softmax(-1).diagonal() * complete).sum()
 
 
@@ -106,6 +123,18 @@ class MarginTerm:
             by_token = (sign * scale * active / (index >= 0).sum(1).clamp(min=1)).unsqueeze(1).expand_as(index)
             chunk.rows(chunk.label_gradient, view).add_(spread(by_token, index, len(chunk.targets[view].labels)))
         return lacking.clamp(min=0).sum()
+
+
+def around(columns: Sequence[Tensor]) -> list[tuple[Tensor, Tensor]]:
+    """Return what the processes before and after this one have of each column `[B, ...]`, with rows of 0 as padding."""
+    from accelerate.utils import gather, pad_across_processes  # type: ignore[import-untyped]
+
+    pairs = []
+    for column in columns:
+        rows = gather(pad_across_processes(column.contiguous()))
+        begin = process_index() * (len(rows) // process_count())
+        pairs.append((rows[:begin], rows[begin + len(column) :]))
+    return pairs
 
 
 def count_pairs(lengths: Mapping[View, Tensor], views: tuple[View, View]) -> Tensor:

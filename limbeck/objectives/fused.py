@@ -186,7 +186,7 @@ def _walk(
     )
     with torch.autocast(device, enabled=False):  # every type is chosen here
         for contrast in objective.across_examples:
-            value, by_states = contrast.loss(targets)
+            value, by_states = contrast.loss(targets, any(needs_grad))
             values[contrast.name] += value / divisors[contrast.name]
             scale = contrast.weight * gradients.unit / divisors[contrast.name]
             for view, gradient in zip(targets, gradients.hidden, strict=False):

@@ -10,6 +10,7 @@ import numpy as np
 
 from limbeck.data.rows import read_later_rows
 from limbeck.data.views import View
+from limbeck.distributed import is_main_process
 from limbeck.errors import DataError, LimbeckError, RecipeError
 from limbeck.files import check_writable, read_jsonl, write_jsonl
 from limbeck.metrics.calibration import compare_definitions
@@ -142,8 +143,9 @@ def measure(
     """
     examples, task, title = domain.examples, domain.task, domain.name
     predictions = predict(student, card, examples, task, rationales=rationales, batch_size=batch_size, title=title)
-    rows = map(asdict, predictions)
-    write_jsonl(path, ({name: value for name, value in row.items() if value is not None} for row in rows))
+    if is_main_process():
+        rows = map(asdict, predictions)
+        write_jsonl(path, ({name: value for name, value in row.items() if value is not None} for row in rows))
     results = {
         **accuracy(predictions, task.choices),
         **({} if domain.in_training is None else {"in_training": domain.in_training}),

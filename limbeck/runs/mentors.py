@@ -14,6 +14,7 @@ from scipy.special import softmax
 from limbeck.data import View, source, variants
 from limbeck.data.examples import digest
 from limbeck.data.load import RationaleSettings
+from limbeck.distributed import on_main_process
 from limbeck.errors import RecipeError
 from limbeck.files import read_json, sha256, write_json
 from limbeck.metrics.predict import choices_of
@@ -94,6 +95,7 @@ def _cached(run: Run, name: str, examples: Sequence[Example], compute: Callable[
     weights = "".join(sha256(path) for path in sorted(run.model.glob("*.safetensors")))
     key = hashlib.sha256(f"{weights} {digest(examples)}".encode()).hexdigest()
     path = run.path / name / f"{key}.json"
-    if not path.exists():
-        write_json(path, compute(open_student(run.model)[0]))
+    if not on_main_process(path.exists):
+        results = compute(open_student(run.model)[0])
+        on_main_process(lambda: write_json(path, results))
     return list(read_json(path))

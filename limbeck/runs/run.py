@@ -1,5 +1,6 @@
 """A run's folder (its files: docs/architecture.md), lock, resumption and provenance."""
 
+import math
 import os
 import platform
 import subprocess
@@ -18,6 +19,7 @@ from filelock import FileLock, Timeout
 import limbeck
 from limbeck.data.examples import digest
 from limbeck.data.load import Splits
+from limbeck.distributed import is_main_process, process_count
 from limbeck.errors import DataError, FileError
 from limbeck.files import read_json, unwritable, write_json, write_text
 from limbeck.notes import Line, lines_of
@@ -27,6 +29,7 @@ from limbeck.tasks import Split
 LOCK = ".lock"
 ACCURACY = ("accuracy", "interval", "exact", "n", "votes", "temperature")  # of results, repeated on their page
 _UNTRAINED = {LOCK, "recipe.yaml", "provenance.json", "log.jsonl", "checkpoints"}
+_STEP = ("training.per_device_train_batch_size", "training.gradient_accumulation_steps")  # its size, by processes
 _MAY_CHANGE = ("limbeck", "revision", "versions", "machine")  # when a run is resumed
 _LIBRARIES = ("torch", "transformers", "tokenizers", "accelerate", "datasets", "numpy", "ctranslate2")
 
@@ -92,7 +95,10 @@ class Run:
 
     @contextmanager
     def locked(self) -> Iterator[None]:
-        """Create the folder and hold it against other processes."""
+        """Create the folder and hold it against other processes than the run's own."""
+        if not is_main_process():
+            yield
+            return
         try:
             self.path.mkdir(parents=True, exist_ok=True)
             lock = FileLock(self.path / LOCK).acquire(timeout=0)
@@ -104,23 +110,33 @@ class Run:
             yield
 
     def check_folder(self, resume: bool) -> None:
-        """Raise FileError if the folder holds training, unless it is to `resume` with this recipe."""
+        """Raise FileError if the folder holds training, unless it is to `resume` with this recipe.
+
+        Batches, accumulation and processes may be others as long as a step has as many examples.
+        """
         files = {entry.name for entry in (self.path.iterdir() if self.path.is_dir() else ())}
         untrained = files <= _UNTRAINED and "provenance.json" in files and not self.trained
         if untrained or files <= {LOCK}:
             return
         if not resume:
             raise FileError("already there; give another --out, or --resume it", path=self.path)
-        earlier, present = (flat(run.recipe.resolved()) for run in (open_run(self.path), self))
-        fields = ", ".join(name for name in sorted(earlier | present) if earlier.get(name) != present.get(name))
-        if fields:
+        run = open_run(self.path)
+        earlier, present = flat(run.recipe.resolved()), flat(self.recipe.resolved())
+        changed = {name for name in earlier | present if earlier.get(name) != present.get(name)}
+        if fields := ", ".join(sorted(changed - {*_STEP})):
             advice = "give another --out (and --from that run to train it further)"
             raise FileError(f"holds a run whose recipe differs in {fields:.200}; {advice}", path=self.path)
+        begun, now = (math.prod(settings[name] for name in _STEP) for settings in (earlier, present))
+        begun, now = begun * run.provenance["machine"].get("processes", 1), now * process_count()
+        if begun != now and not self.finished:
+            reason = f"began with steps of {begun} examples, and {process_count()} processes would take {now}"
+            raise FileError(f"{reason}; change {' or '.join(_STEP)}", path=self.path)
 
     def begin(self, origin: dict[str, Any]) -> None:
         """Write recipe and provenance, in which a resumed run notes what differs."""
-        write_text(self.path / "recipe.yaml", yaml_text(self.recipe.resolved()))
-        if self.trained:
+        if not self.trained:
+            write_text(self.path / "recipe.yaml", yaml_text(self.recipe.resolved()))
+        else:
             first = self.provenance
             self.check_data(origin["data"])
             changes = {name: origin[name] for name in _MAY_CHANGE if origin[name] != first[name]}
@@ -181,6 +197,7 @@ def provenance(splits: Splits, seed: int) -> dict[str, Any]:
             "platform": platform.platform(),
             "cores": os.cpu_count(),
             "threads": torch.get_num_threads(),
+            "processes": process_count(),
             "device": torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu",
         },
         "seed": seed,

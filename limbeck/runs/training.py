@@ -16,6 +16,7 @@ from limbeck.data.load import DataSettings, RationaleSettings, Splits, load
 from limbeck.data.mismatch import teacher_mismatch
 from limbeck.data.splits import refuse_overlap
 from limbeck.data.views import View, has_target, source, target
+from limbeck.distributed import is_main_process, on_main_process
 from limbeck.errors import LimbeckError, ModelError
 from limbeck.files import disk_errors, read_json, sha256, write_json
 from limbeck.hub import cached_revision
@@ -51,12 +52,14 @@ def train(
     Most mistakes are found before the folder `out`, by default below `runs/`, is created; until the first checkpoint
     another recipe may use it. `resume` continues a run of this recipe from its last checkpoint (`Trainer.fit`); a
     finished one is returned as is. `parent` is a finished run, whose student is trained further with the recipe's
-    lengths and a new optimizer. Raises LimbeckError if recipe, data or student cannot be used, the folder holds
-    another run, training diverges, or the disk is full.
+    lengths and a new optimizer. Processes that a launcher started share the work; the first writes. Raises
+    LimbeckError if recipe, data or student cannot be used, the folder holds another run, training diverges, or the
+    disk is full.
     """
     recipe, origin = (recipe, {}) if parent is None else _continued(recipe, Path(parent))
     run = Run(Path(out) if out else Path("runs") / run_name(recipe), recipe)
-    run.check_folder(resume)
+    arguments = training_arguments(recipe.training, run.checkpoints, recipe.seed)  # connects the processes
+    on_main_process(lambda: run.check_folder(resume))
     if run.finished:
         return run
     splits, objective, task = load(recipe.data), recipe.objective.build(), recipe.data.get_task()
@@ -75,7 +78,6 @@ def train(
     if recipe.evaluation.rationales or card.answers == "generate":
         student.engine(card.engine)
     training_set = tokenize(training_rows, objective.views, student, draw_seed=recipe.draw_seed)
-    arguments = training_arguments(recipe.training, run.checkpoints, recipe.seed)
     texts = {"sources": len(training_set.sources), "targets": int((training_set.targets.lengths > 0).sum())}
     log.info("%s: %s on %d examples", run.path, objective.name, len(training_set))
     notes = splits.notes | choice_notes | training_set.notes | _count_labels(student, splits, task)
@@ -83,15 +85,15 @@ def train(
         log.log(logging.WARNING if line.warning else logging.INFO, "%s", line.text)
 
     with run.locked(), disk_errors(run.path):
-        run.check_folder(resume)  # another process may have been faster
+        on_main_process(lambda: run.check_folder(resume))  # another process may have been faster
         revisions = {name: revision for name in recipe.checkpoints if (revision := cached_revision(name))}
         frame = student.prompts and student.prompts.frame
         origin = provenance(splits, recipe.seed) | {"student": revisions, "chat_frame": frame} | origin
         if recipe.data.rationales or recipe.data.mentor:  # other runs may have decided on these
             origin["data"]["chosen"] = {"rows": len(training_rows), "sha256": digest(training_rows)}
-        run.begin(origin)
+        on_main_process(lambda: run.begin(origin))
         training = _fit(run, student, valid, card=card, training_set=training_set, arguments=arguments)
-        if not run.model.exists():  # it does after a stop while it was measured
+        if is_main_process() and not run.model.exists():  # it does after a stop while it was measured
             save_student(student, card, run.model)
         results: dict[str, Any] = {"task": task.name, "objective": objective.name, "seed": recipe.seed}
         for domain in domains:
@@ -100,7 +102,8 @@ def train(
             measured, _ = measure(student, card, domain, path=path, rationales=rationales, batch_size=size)
             results = domain.add(measured, results)
         training = {"examples": len(training_set), **texts, **training}
-        run.write_results({**results, "training": training, "notes": notes, "finished": now()})
+        results |= {"training": training, "notes": notes, "finished": now()}
+        on_main_process(lambda: run.write_results(results))
     return run
 
 

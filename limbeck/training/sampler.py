@@ -4,58 +4,93 @@ Legend: N examples, B of a batch, K lengths of an example (its source's, and its
 """
 
 from collections.abc import Iterator
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 from torch.utils.data import Sampler
 
-_MEGABATCH = 256  # batches made of one random part of the examples
+_MEGASTEP = 256  # steps made of one random part of the examples
 Array = NDArray[np.signedinteger]
 
 
-class BucketSampler(Sampler[int]):
-    """An order of the examples, to be cut into batches, that depends on lengths, seed and epoch alone.
+class StepShape(NamedTuple):
+    """The batches of an optimizer step."""
 
-    A batch of B costs `B * weights @ (its widest, by column)`: random parts of the examples are halved repeatedly where
-    that saves most. Each batch has its quota of examples with every target (a stratum) and of others, or those would
-    meet in batches of their own. The dearest batch is first, to show if memory is short, the others in random order,
-    and last a random remainder that fills no batch.
+    batch_size: int  # of one process at a time
+    accumulation: int = 1
+    processes: int = 1
+
+    @property
+    def examples(self) -> int:
+        return self.batch_size * self.accumulation * self.processes
+
+
+class BucketSampler(Sampler[list[int]]):
+    """One process's batches of examples, which depend on lengths, seed and epoch alone.
+
+    A step's examples are the same however `shape` divides them into batches and processes. A step of B costs
+    `B * weights @ (its widest, by column)`: random parts of the examples are halved repeatedly where that saves most.
+    Each step has its quota of examples with every target (a stratum) and of others, or those would meet in steps of
+    their own. The dearest step is first, to show if memory is short, the others in random order, and last a random
+    remainder that fills no step. Every process has the same number of batches, in the last step perhaps an empty one.
     """
 
-    def __init__(self, lengths: Array, *, batch_size: int, multiple: int, seed: int) -> None:
-        """Take the examples' `lengths`, `[N, K]`, the source's first, and round them up to a `multiple`."""
+    def __init__(
+        self, lengths: Array, *, shape: StepShape, process: int = 0, multiple: int, seed: int, by_length: bool = True
+    ) -> None:
+        """Take the examples' `lengths`, `[N, K]`, the source's first, and round them up to a `multiple`.
+
+        Without `by_length` the order is random.
+        """
         self.widths = -(-lengths // multiple) * multiple
         target_shares = (lengths[:, 1:] > 0).mean(0)  # a view reads only rows with a target in it
         self.weights = np.array([target_shares.sum(), *target_shares])
-        self.batch_size = batch_size
+        self.shape = shape
+        self.process = process
         self.seed = seed
+        self.by_length = by_length
         self.epoch = 0
 
-    def set_epoch(self, epoch: int) -> None:
-        self.epoch = epoch
-
     def __len__(self) -> int:
-        return len(self.widths)
+        steps, remainder = divmod(len(self.widths), self.shape.examples)
+        return steps * self.shape.accumulation + self._batches(remainder) // self.shape.processes
 
-    def __iter__(self) -> Iterator[int]:
+    def __iter__(self) -> Iterator[list[int]]:
         rng = np.random.default_rng((self.seed, self.epoch))
-        order = rng.permutation(len(self))
+        order = rng.permutation(len(self.widths))
+        size = self.shape.examples
+        steps = [order[start : start + size] for start in range(0, len(order), size)]
+        for step in self._buckets(order, rng) if self.by_length else steps:
+            for number in range(self.process, self._batches(len(step)), self.shape.processes):
+                yield step[number :: self._batches(len(step))].tolist()
+
+    def _batches(self, examples: int) -> int:
+        """Return the number of batches, of all processes, for the examples of a step."""
+        processes = self.shape.processes
+        return -(-examples // (self.shape.batch_size * processes)) * processes
+
+    def _buckets(self, order: Array, rng: np.random.Generator) -> list[Array]:
         complete = (self.widths[order] > 0).all(1)
         strata = [order[complete], order[~complete]]
-        count, leftover = divmod(len(self), self.batch_size)
+        count, leftover = divmod(len(order), self.shape.examples)
         # rounded by chance, or one stratum would be in the remainder more often
-        quota = (len(strata[0]) * leftover + int(rng.integers(len(self)))) // len(self)
+        quota = (len(strata[0]) * leftover + int(rng.integers(len(order)))) // len(order)
         remainder, strata = _parted(strata, [quota, leftover - quota])
-        batches: list[Array] = []
-        for start in range(0, count, _MEGABATCH):
-            size = min(_MEGABATCH, count - start)
-            megabatch, strata = _parted(strata, _quotas(strata, count - start)[:, size - 1])
-            batches += _halved(megabatch, size, self.widths, self.weights)
-        rng.shuffle(batches)
-        if batches:
-            dearest = int(np.argmax([self.widths[batch].max(0) @ self.weights for batch in batches]))
-            batches.insert(0, batches.pop(dearest))
-        yield from np.concatenate([*batches, *remainder]).tolist()
+        steps: list[Array] = []
+        for start in range(0, count, _MEGASTEP):
+            size = min(_MEGASTEP, count - start)
+            megastep, strata = _parted(strata, _quotas(strata, count - start)[:, size - 1])
+            steps += _halved(megastep, size, self.widths, self.weights)
+        rng.shuffle(steps)
+        if steps:
+            dearest = int(np.argmax([self.widths[step].max(0) @ self.weights for step in steps]))
+            steps.insert(0, steps.pop(dearest))
+        steps += [np.concatenate(remainder)] if leftover else []
+        if self.shape.accumulation == self.shape.processes == 1:
+            return steps
+        # dealt out by cost, batches wait little for each other
+        return [step[np.argsort(self.widths[step] @ self.weights, kind="stable")] for step in steps]
 
 
 def _parted(strata: list[Array], sizes: Array | list[int]) -> tuple[list[Array], list[Array]]:

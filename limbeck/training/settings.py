@@ -56,6 +56,16 @@ class TrainingSettings(Settings):
     torch_compile: bool = False
     dataloader_num_workers: int = 0
 
+    fsdp: bool = Field(False, description="true: shard weights and optimizer over processes (FSDP2)")
+    fsdp_config: dict[str, Any] | str | None = None
+    deepspeed: dict[str, Any] | str | None = Field(None, description="DeepSpeed's settings or their file")
+    ddp_backend: str | None = None
+    ddp_bucket_cap_mb: int | None = None
+    ddp_broadcast_buffers: bool | None = None
+    ddp_find_unused_parameters: bool | None = None
+    ddp_static_graph: bool | None = None
+    ddp_timeout: int = Field(1800, ge=1, description="seconds that a process waits for the others")
+
     @field_validator("eval_strategy", "save_strategy", mode="before")
     @classmethod
     def _no_is_a_word(cls, value: Any) -> Any:

@@ -7,29 +7,44 @@ decides as an unbroken one.
 import math
 import sys
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 import transformers
+from accelerate import DistributedType, FullyShardedDataParallelPlugin, PartialState  # type: ignore[import-untyped]
 from torch import Tensor, nn
-from transformers import PrinterCallback, ProgressCallback, TrainerCallback, TrainerState, TrainingArguments
+from torch.distributed.checkpoint.state_dict import StateDictOptions, set_model_state_dict
+from torch.distributed.fsdp import FSDPModule, StateDictType
+from torch.utils.data import DataLoader
+from transformers import (
+    PreTrainedModel,
+    PrinterCallback,
+    ProgressCallback,
+    TrainerCallback,
+    TrainerState,
+    TrainingArguments,
+)
 
 from limbeck.data import View
+from limbeck.distributed import gather, is_main_process, process_count, process_index
 from limbeck.errors import ModelError, RecipeError
 from limbeck.files import write_jsonl
+from limbeck.models.loading import FULL_PRECISION, pretrained
 from limbeck.models.lora import has_adapter, restore_adapter
 from limbeck.models.student import Student
-from limbeck.models.tokenization import MULTIPLE
+from limbeck.models.tokenization import MULTIPLE, ExampleIds
 from limbeck.objectives import Objective
 from limbeck.objectives.fused import Targets, gradient_shares, losses, term_counts
 from limbeck.training.dataset import TrainingSet
-from limbeck.training.sampler import BucketSampler
+from limbeck.training.sampler import BucketSampler, StepShape
 from limbeck.training.settings import TrainingSettings
 
 # settings under transformers' names that limbeck applies itself
+_MODEL = "student.model."  # of a Distiller's weights
 _APPLIED_HERE = {"label_smoothing_factor", "early_stopping_patience", "early_stopping_threshold"}
 
 
@@ -40,6 +55,8 @@ class Distiller(nn.Module):
         super().__init__()
         self.student = student
         self.objective = objective
+        present = {type(module).__name__ for module in student.modules()}
+        self._no_split_modules = sorted(present & set(student.model._no_split_modules or ()))  # FSDP's units
 
     def forward(
         self,
@@ -80,6 +97,8 @@ def training_arguments(settings: TrainingSettings, output_dir: Path, seed: int) 
     if settings.fp16 and (settings.use_cpu or not torch.accelerator.is_available()):  # transformers would ignore it
         raise RecipeError("a processor would train in float32; leave it out", field="training.fp16")
     values.setdefault("train_sampling_strategy", settings.train_sampling_strategy)
+    if process_count() > 1 and not torch.accelerator.is_available():
+        values["use_cpu"] = True  # or accelerate would leave each process alone
     evaluates = values["eval_strategy"] != "no"
     try:
         arguments = TrainingArguments(
@@ -95,8 +114,6 @@ def training_arguments(settings: TrainingSettings, output_dir: Path, seed: int) 
         )
     except (ValueError, TypeError, ArithmeticError, ImportError, RuntimeError) as error:
         raise RecipeError(str(error).strip(), field="training") from None
-    if arguments.world_size > 1:
-        raise RecipeError("several processes cannot share a run: start limbeck without a launcher")
     arguments._n_gpu = min(arguments.n_gpu, 1)  # or transformers would split batches
     return arguments
 
@@ -140,9 +157,9 @@ class Trainer(transformers.Trainer):
 
     A step divides the sum of a term's losses by the count expected in it: with N examples
 
-        (the term's count over the training set) * G / N,   G = min(batch * accumulation, N)
+        (the term's count over the training set) * G / N,   G = min(batch * accumulation * processes, N)
 
-    So each target token (or example, of an alignment) weighs the same over an epoch, whatever its batch.
+    So each target token (or example, of an alignment) weighs the same over an epoch, whatever its batch or process.
     """
 
     def __init__(
@@ -160,7 +177,7 @@ class Trainer(transformers.Trainer):
         super().__init__(
             model=distiller,
             args=args,
-            data_collator=distiller.student.collator(distiller.objective.reads_padding),
+            data_collator=_Collator(distiller, training_set),
             train_dataset=training_set,
             eval_dataset=[],  # validation has no data loader
             processing_class=distiller.student.tokenizer,
@@ -173,17 +190,43 @@ class Trainer(transformers.Trainer):
             self.add_callback(_Progress())
         self.distiller, self.settings, self.training_set = distiller, settings, training_set
         self.validate, self.validation_set, self.log_file = validate, validation_set, log_file
-        step = args.train_batch_size * args.gradient_accumulation_steps
-        self._expected = self._counted(training_set, min(step / len(training_set), 1))
+        shape = StepShape(args.per_device_train_batch_size, args.gradient_accumulation_steps, process_count())
+        self.sampler = BucketSampler(
+            training_set.lengths,
+            shape=shape,
+            process=process_index(),
+            multiple=MULTIPLE,
+            seed=args.seed if args.data_seed is None else args.data_seed,
+            by_length=args.train_sampling_strategy == "group_by_length",
+        )
+        # gradients are averaged over the processes
+        share = min(shape.examples / len(training_set), 1) / shape.processes
+        self._expected = self._counted(training_set, share)
         # by term, since the last log entry
         self._sums: dict[str, Any] = defaultdict(float)
         self._counts: dict[str, Any] = defaultdict(int)
         self._shares: dict[str, Tensor] = {}
         self._ceilings: dict[str, Any] = defaultdict(float)
-        self.add_callback(_Draw(training_set))
+        self.add_callback(_Epoch(training_set, self.sampler))
+
+    def create_accelerator_and_postprocess(self) -> None:
+        super().create_accelerator_and_postprocess()
+        options, state = self.args.fsdp_plugin_args, self.accelerator.state
+        if options is not None and state.distributed_type == DistributedType.MULTI_CPU:  # which accelerate leaves whole
+            state.fsdp_plugin = FullyShardedDataParallelPlugin(**options)
+            state.distributed_type = PartialState._shared_state["distributed_type"] = DistributedType.FSDP
+            self.is_fsdp_enabled = True
+        if self.is_fsdp_enabled:
+            plugin = state.fsdp_plugin
+            if plugin.fsdp_version != 2 or plugin.state_dict_type != StateDictType.FULL_STATE_DICT:
+                raise RecipeError("needs version 2 and FULL_STATE_DICT", field="training.fsdp_config")
+            if self.args.save_strategy == "no":
+                raise RecipeError(
+                    "the weights are collected from a checkpoint: not `no`", field="training.save_strategy"
+                )
 
     def fit(self) -> None:
-        """Train, from the newest complete checkpoint if any; leave the best weights in the student."""
+        """Train, from the newest complete checkpoint if any; leave the best weights, whole, in the student."""
         states = filter(None, map(_state, Path(str(self.args.output_dir)).glob("checkpoint-*")))
         state = max(states, key=lambda state: state.global_step, default=None)
         if state is None:
@@ -193,12 +236,23 @@ class Trainer(transformers.Trainer):
         else:
             self.state = state  # killed after its last step: transformers would take another
             self._load_from_checkpoint(self._checkpoint(state.best_global_step or state.global_step))
+            return
+        if self.is_fsdp_enabled:  # its layers would go on waiting for those of other processes
+            student = self.distiller.student
+            checkpoint = self._checkpoint(self.state.best_global_step or self.state.global_step)
+            whole = _checkpoint_model(checkpoint)
+            whole.generation_config = student.model.generation_config
+            student.model = whole.to(self.args.device)
 
-    def _get_train_sampler(self, train_dataset: Any = None) -> Any:
-        if self.args.train_sampling_strategy == "random":
-            return super()._get_train_sampler(train_dataset)
-        seed = self.args.seed if self.args.data_seed is None else self.args.data_seed
-        return BucketSampler(self.training_set.lengths, batch_size=self._train_batch_size, multiple=MULTIPLE, seed=seed)
+    def get_train_dataloader(self) -> DataLoader[Any]:
+        # not accelerate's, which would repeat examples to fill the last batch
+        return DataLoader(
+            self.training_set,
+            batch_sampler=self.sampler,
+            collate_fn=self.data_collator,
+            num_workers=self.args.dataloader_num_workers,
+            pin_memory=self.args.dataloader_pin_memory,
+        )
 
     def _get_num_items_in_batch(self, batch_samples: list[Any], device: torch.device) -> Any:
         """Return each term's divisor, and count for the log."""
@@ -208,7 +262,8 @@ class Trainer(transformers.Trainer):
             for name, count in counts.items():
                 self._counts[name] += count
             for term in self.distiller.objective.across_examples:  # the bound of K examples is at most ln K
-                self._ceilings[term.name] += torch.xlogy(counts[term.name], counts[term.name].float())
+                candidates = self.accelerator.reduce(counts[term.name].to(device, torch.float32), "sum")
+                self._ceilings[term.name] += counts[term.name] * candidates.log().clamp(min=0)
         return self._expected
 
     def compute_loss(
@@ -227,23 +282,34 @@ class Trainer(transformers.Trainer):
             if not math.isfinite(logs["loss"]):
                 step = self.state.global_step
                 raise ModelError(f"training diverged: the loss at step {step} is {logs['loss']}; lower learning_rate")
-            terms = {name: total.item() / n for name, total in self._sums.items() if (n := self._counts[name].item())}
+            sums, counts, ceilings = map(self._over_processes, (self._sums, self._counts, self._ceilings))
+            terms = {name: total / n for name, total in sums.items() if (n := counts[name])}
             logs["loss"] = self.distiller.objective.weighted(terms)
             logs.update({f"term_{name}": value for name, value in terms.items()})
-            logs.update({f"share_{name}": share.item() for name, share in self._shares.items()})
-            for name, total in self._ceilings.items():
+            shares = self._over_processes(self._shares)  # of each process, so their mean
+            logs.update({f"share_{name}": share / process_count() for name, share in shares.items()})
+            for name, total in ceilings.items():
                 if name in terms:
-                    ceiling = total.item() / self._counts[name].item()
+                    ceiling = total / counts[name]
                     logs |= {"infonce_bound": ceiling - terms[name], "infonce_ceiling": ceiling}
             for values in (self._sums, self._counts, self._shares, self._ceilings):
                 values.clear()
         super().log(logs, start_time)
-        write_jsonl(self.log_file, self.state.log_history)
+        if is_main_process():
+            write_jsonl(self.log_file, self.state.log_history)
+
+    def _over_processes(self, values: Mapping[str, Tensor]) -> dict[str, float]:
+        """Sum each value over the processes."""
+        if not values:
+            return {}
+        column = torch.stack([value.to(self.args.device, torch.float32) for value in values.values()])
+        return dict(zip(values, self.accelerator.reduce(column, "sum").tolist(), strict=True))
 
     def evaluate(
         self, eval_dataset: Any = None, ignore_keys: Any = None, metric_key_prefix: str = "eval"
     ) -> dict[str, float]:
-        values = self.validate() | self._validation_loss()
+        with _whole_weights(self.distiller):
+            values = self.validate() | self._validation_loss()
         metrics = {f"{metric_key_prefix}_{name}": value for name, value in values.items()}
         self.log(metrics)
         self.control = self.callback_handler.on_evaluate(self.args, self.state, self.control, metrics)
@@ -259,10 +325,10 @@ class Trainer(transformers.Trainer):
         self.distiller.eval()
         loss, counts = 0.0, self._counted(data, 1.0)
         order = np.lexsort(data.lengths.T).tolist()
-        for start in range(0, len(order), size):
+        for start in range(0, len(order), size)[process_index() :: process_count()]:
             examples: Any = [data[i] for i in order[start : start + size]]
             loss += self.distiller(**self._prepare_inputs(self.data_collator(examples)), counts=counts)["loss"].item()
-        return {"loss": loss}
+        return {"loss": sum(gather([loss]))}
 
     def _counted(self, data: TrainingSet, share: float) -> dict[str, Tensor]:
         counts = self.distiller.objective.counts(data.target_lengths)
@@ -276,13 +342,20 @@ class Trainer(transformers.Trainer):
         return best.step == self.state.global_step
 
     def _save(self, output_dir: str | None = None, state_dict: Any = None) -> None:
-        folder = output_dir or str(self.args.output_dir)
-        self.distiller.student.model.save_pretrained(folder)
+        if not self.args.should_save:
+            return
+        folder, model = output_dir or str(self.args.output_dir), self.distiller.student.model
+        weights = state_dict and {name.removeprefix(_MODEL): value for name, value in state_dict.items()}
+        model.save_pretrained(folder, state_dict=weights)
         self.distiller.student.tokenizer.save_pretrained(folder)
 
     def _load_from_checkpoint(self, resume_from_checkpoint: str, model: nn.Module | None = None) -> None:
         student_model = self.distiller.student.model
-        if has_adapter(student_model):
+        if any(isinstance(module, FSDPModule) for module in self.distiller.modules()):
+            weights = _checkpoint_model(resume_from_checkpoint).state_dict()
+            options = StateDictOptions(full_state_dict=True, broadcast_from_rank0=True)
+            set_model_state_dict(student_model, weights, options=options)
+        elif has_adapter(student_model):
             restore_adapter(student_model, Path(resume_from_checkpoint))
         else:
             super()._load_from_checkpoint(resume_from_checkpoint, model or student_model)
@@ -292,10 +365,30 @@ class Trainer(transformers.Trainer):
 
     def _load_best_model(self) -> None:
         # not by the path in the state: the run's folder may have moved
-        self._load_from_checkpoint(self._checkpoint(self.state.best_global_step))
+        if not self.is_fsdp_enabled:
+            self._load_from_checkpoint(self._checkpoint(self.state.best_global_step))
 
     def _checkpoint(self, step: int | None) -> str:
         return f"{self.args.output_dir}/checkpoint-{step}"
+
+
+def _checkpoint_model(checkpoint: str) -> PreTrainedModel:
+    """Load a checkpoint's model as anyone would: its files' names of weights may differ from the modules'."""
+    model, _ = pretrained(checkpoint, FULL_PRECISION)
+    return model
+
+
+@contextmanager
+def _whole_weights(distiller: Distiller) -> Iterator[None]:
+    """Hold all weights in every process, so that each may call the layers as often as it likes."""
+    units: list[Any] = [module for module in distiller.modules() if isinstance(module, FSDPModule)]
+    for unit in units:
+        unit.set_reshard_after_forward(False, recurse=False)
+        unit.unshard()
+    yield
+    for unit in units:
+        unit.set_reshard_after_forward(unit is not distiller, recurse=False)
+        unit.reshard()
 
 
 def _state(checkpoint: Path) -> TrainerState | None:
@@ -307,14 +400,31 @@ def _state(checkpoint: Path) -> TrainerState | None:
     return state if state.global_step else None
 
 
-class _Draw(TrainerCallback):
-    """The epoch of a training set, by which it draws rationales."""
+class _Collator:
+    """The student's collator, and for a process without examples in a step one that counts for nothing."""
 
-    def __init__(self, training_set: TrainingSet) -> None:
+    def __init__(self, distiller: Distiller, training_set: TrainingSet) -> None:
+        self._collate = distiller.student.collator(distiller.objective.reads_padding)
         self._training_set = training_set
 
+    def __call__(self, examples: Sequence[ExampleIds]) -> dict[str, Any]:
+        if examples:
+            return self._collate(examples)
+        batch = self._collate([self._training_set[0]])
+        for view in batch["labels"]:
+            batch["weights"][view].zero_()
+            batch["index"][view].fill_(-1)
+        return batch
+
+
+class _Epoch(TrainerCallback):
+    """The epoch of a training set, by which it draws rationales, and of its order."""
+
+    def __init__(self, training_set: TrainingSet, sampler: BucketSampler) -> None:
+        self._training_set, self._sampler = training_set, sampler
+
     def on_epoch_begin(self, args: Any, state: TrainerState, control: Any, **kwargs: Any) -> None:
-        self._training_set.epoch = int(state.epoch or 0)
+        self._training_set.epoch = self._sampler.epoch = int(state.epoch or 0)
 
 
 class _Progress(ProgressCallback):

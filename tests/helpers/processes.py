@@ -5,11 +5,14 @@ import pty
 import re
 import select
 import signal
+import socket
 import sys
 import traceback
 from collections.abc import Callable
 from contextlib import suppress
 from multiprocessing import forkserver
+
+import pytest
 
 from limbeck import cli
 
@@ -37,6 +40,20 @@ class Forked:
                 sys.stdout.flush()
                 sys.stderr.flush()
                 os._exit(code)
+
+    @classmethod
+    def several(cls, count: int, *words: str, run: Callable[[], object] = cli.main) -> "list[Forked]":
+        """Start the processes of one run, as a launcher would."""
+        with socket.create_server(("127.0.0.1", 0)) as server:
+            port = server.getsockname()[1]
+        names = {"WORLD_SIZE": count, "LOCAL_WORLD_SIZE": count, "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
+        processes = []
+        with pytest.MonkeyPatch.context() as patch:
+            for rank in range(count):
+                for name, value in {**names, "RANK": rank, "LOCAL_RANK": rank}.items():
+                    patch.setenv(name, str(value))
+                processes.append(cls(*words, run=run))
+        return processes
 
     def wait_until(self, condition: Callable[[], bool]) -> None:
         """Read its terminal until the condition holds. Raises AssertionError if it ends first, or in 5 minutes."""

@@ -1,0 +1,124 @@
+"""A run in several processes: the run of one, whatever process is killed, and one line for an error."""
+
+import os
+import random
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+import yaml
+from safetensors.torch import load_file
+
+from limbeck.errors import FileError
+from limbeck.runs import open_run, train
+from tests.helpers.processes import Forked
+from tests.runs.recipes import TINY, rows_of, tiny
+
+SCRATCH = {**TINY["student"]["scratch"], "dropout_rate": 0.0}
+
+
+def recipe(tmp_path: Path, batch_size: int, **training) -> Path:
+    """Write a recipe of twelve steps; validation is after every second."""
+    values = {**TINY, "student": {**TINY["student"], "scratch": SCRATCH}, "evaluation": {"rationales": True}}
+    values["training"] = {**TINY["training"], "max_steps": 12, "per_device_train_batch_size": batch_size, **training}
+    path = tmp_path / f"recipe-{batch_size}.yaml"
+    path.write_text(yaml.safe_dump(values))
+    return path
+
+
+def weights_of(run) -> dict:
+    return load_file(run.model / "model.safetensors")
+
+
+def check_alike(run, reference) -> None:
+    for name, weight in weights_of(reference).items():
+        torch.testing.assert_close(weights_of(run)[name], weight, rtol=0, atol=1e-5)
+    for split in ("valid", "test"):
+        assert run.results[split]["accuracy"] == reference.results[split]["accuracy"]
+        columns = [
+            [(row["id"], row["prediction"], row.get("rationale")) for row in rows_of(r.predictions(split))]
+            for r in (run, reference)
+        ]
+        assert columns[0] == columns[1]
+    logs = [rows_of(r.log) for r in (run, reference)]
+    for entries in zip(*logs, strict=True):
+        numbers = [{k: v for k, v in e.items() if not k.startswith(("share_", "train_", "total_"))} for e in entries]
+        assert numbers[0] == pytest.approx(numbers[1], rel=1e-3, abs=1e-5)
+
+
+@pytest.mark.parametrize("fsdp", [False, True])
+def test_two_processes_write_the_run_of_one(fsdp, tmp_path):
+    path = recipe(tmp_path, 2, fsdp=fsdp)
+    processes = Forked.several(2, "train", str(path), "--out", str(tmp_path / "two"))
+    assert [process.wait() for process in processes] == [0, 0], [process.text for process in processes]
+    assert "the run is in" in processes[0].text
+    assert "run" not in processes[1].text and "accuracy" not in processes[1].text
+    reference = train(tiny(**yaml.safe_load(recipe(tmp_path, 4).read_text())), tmp_path / "one")
+    run = open_run(tmp_path / "two")
+    assert run.provenance["machine"]["processes"] == 2
+    check_alike(run, reference)
+    files = [{file.name for file in r.model.iterdir()} for r in (run, reference)]
+    assert files[0] == files[1]
+
+
+@pytest.mark.parametrize(("victim", "fsdp"), [(0, False), (1, False), (1, True)])
+def test_a_run_ends_with_any_of_its_processes_and_goes_on_as_if_none_had_been_killed(victim, fsdp, tmp_path):
+    path, out = recipe(tmp_path, 2, fsdp=fsdp), tmp_path / "run"
+    words = ("train", str(path), "--resume", "--out", str(out))
+    processes = Forked.several(2, *words)
+    step = random.Random(victim).randint(3, 9)
+    log = out / "log.jsonl"
+    processes[0].wait_until(lambda: log.exists() and f'"step": {step}' in log.read_text())
+    processes[victim].kill()
+    assert processes[1 - victim].wait() not in (0, 99), processes[1 - victim].text
+    assert processes[1 - victim].text.count("error:") == 1, processes[1 - victim].text
+    assert not open_run(out).finished
+    for copy in ("alone", "other"):
+        shutil.copytree(out, tmp_path / copy)
+
+    for folder in (out, tmp_path / "unbroken"):
+        processes = Forked.several(2, *words[:-1], str(folder))
+        assert [process.wait() for process in processes] == [0, 0], processes[0].text
+    resumed, unbroken = weights_of(open_run(out)), weights_of(open_run(tmp_path / "unbroken"))
+    assert all(torch.equal(resumed[name], unbroken[name]) for name in unbroken)
+
+    # alone, with steps of as many examples
+    values = yaml.safe_load(path.read_text())
+    with pytest.raises(FileError):
+        train(tiny(**values), tmp_path / "other", resume=True)
+    if not fsdp:
+        values["training"] |= {"gradient_accumulation_steps": 2}
+        check_alike(train(tiny(**values), tmp_path / "alone", resume=True), open_run(tmp_path / "unbroken"))
+
+
+def test_an_error_of_one_process_ends_all_with_one_line(tmp_path):
+    path = recipe(tmp_path, 2)
+    values = yaml.safe_load(path.read_text())
+    rows = [{"input": f"{n} and 1?", "label": str(n + 1), "rationale": "Add."} for n in range(20)]
+    (tmp_path / "train.jsonl").write_text("".join(f"{row}\n".replace("'", '"') for row in rows))
+    values["data"] = {"task": "custom", "source": {"kind": "files", "train_file": str(tmp_path / "train.jsonl")}}
+    path.write_text(yaml.safe_dump(values))
+
+    def begin() -> None:
+        if os.environ["RANK"] == "1":  # on a machine without the file
+            values["data"]["source"]["train_file"] = "nowhere.jsonl"
+            path.with_suffix(".1.yaml").write_text(yaml.safe_dump(values))
+            sys.argv[2] = str(path.with_suffix(".1.yaml"))
+        from limbeck.cli import main
+
+        main()
+
+    processes = Forked.several(2, "train", str(path), "--out", str(tmp_path / "run"), run=begin)
+    assert all(process.wait() for process in processes)
+    text = "".join(process.text for process in processes)
+    assert text.count("error:") == 1 and "nowhere.jsonl" in text, text
+
+
+def test_torchrun_starts_it(tmp_path):
+    path = recipe(tmp_path, 2, max_steps=2)
+    launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2", "-m", "limbeck"]
+    subprocess.run([*launcher, "train", str(path), "--out", str(tmp_path / "run")], check=True, capture_output=True)
+    assert open_run(tmp_path / "run").provenance["machine"]["processes"] == 2

@@ -1,0 +1,75 @@
+"""Trainings, in one process or several, of a small model `llama` in their folder.
+
+Rows differ in what they have; thirteen of them in steps of six leave one, which
+only one process can have.
+"""
+
+import copy
+from dataclasses import replace
+from functools import cache
+from pathlib import Path
+from typing import NamedTuple
+
+from safetensors.torch import save_file
+from transformers import set_seed
+
+from limbeck.distributed import is_main_process
+from limbeck.models import StudentSettings
+from limbeck.models.loading import load
+from limbeck.tasks import get
+from tests.training.small import EXAMPLES, PARTIAL, StopAt, scratch, trainer
+
+STEP = 6  # examples
+# Adam divides a gradient by its size: of one that is almost 0 it would take the rounding for a step
+SIZES = {"max_steps": 10, "logging_steps": 10, "adam_epsilon": 1e-6, "learning_rate": 1e-3}
+ROWS = [replace(row, rationale=None) if number % 3 == 1 else row for number, row in enumerate(PARTIAL)]
+
+
+class Case(NamedTuple):
+    """A training."""
+
+    method: str
+    student: str = "llama"  # or lora, t5
+    fsdp: bool = False
+    batch_size: int = STEP
+    accumulation: int = 1
+    stop: int | None = None  # step to stop at, as if killed
+    name: str = ""  # of its folder, if several share one
+
+    @property
+    def folder(self) -> str:
+        return self.name or "-".join(map(str, self))
+
+
+@cache
+def _student(kind: str, folder: Path):
+    if kind == "t5":
+        return scratch()
+    settings = {"name": str(folder / "llama"), "max_target_length": 100}
+    lora = {"r": 4, "lora_dropout": 0.0} if kind == "lora" else None
+    set_seed(0)
+    return load(StudentSettings(**settings, lora=lora), [], get("svamp"))
+
+
+def fit(case: Case, folder: Path) -> None:
+    """Train the case's student, and save its trained weights in a file that is named after the case."""
+    out, student = folder / case.folder, copy.deepcopy(_student(case.student, folder))
+    rows = ROWS if case.method not in ("single-task", "answer-first") else EXAMPLES
+    training = trainer(
+        student,
+        case.method,
+        out,
+        examples=rows,
+        fsdp=case.fsdp,
+        per_device_train_batch_size=case.batch_size,
+        gradient_accumulation_steps=case.accumulation,
+        eval_strategy="no",
+        save_strategy="steps" if case.fsdp or case.stop else "no",
+        save_steps=5 if case.stop else 10,
+        **SIZES,
+    )
+    if case.stop:
+        training.add_callback(StopAt(case.stop))
+    training.fit()
+    if is_main_process():
+        save_file({name: weight.clone() for name, weight in student.state_dict().items()}, out / "weights.safetensors")

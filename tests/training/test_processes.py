@@ -1,0 +1,55 @@
+"""Several processes train what one does: each objective, student and way of sharing the work."""
+
+import itertools
+from pathlib import Path
+
+import pytest
+from safetensors.torch import load_file
+
+from limbeck.objectives import METHODS
+from tests.helpers import decoders
+from tests.helpers.processes import Forked
+from tests.training.processes import STEP, Case, fit
+
+
+def launch(folder: Path, cases: list[Case], count: int) -> None:
+    """Train the cases in several processes."""
+    processes = Forked.several(count, run=lambda: [fit(case, folder) for case in cases])
+    assert [(process.wait(), process.text)[0] for process in processes] == [0] * count, processes[0].text
+
+
+def difference(folder: Path, case: Case, reference: Case) -> float:
+    weights, expected = (load_file(folder / x.folder / "weights.safetensors") for x in (case, reference))
+    assert weights.keys() == expected.keys()
+    return max((weights[name] - expected[name]).abs().max().item() for name in expected)
+
+
+def reference_of(case: Case) -> Case:
+    """Return the same training in one process: batches apart, unless examples are compared across them."""
+    if METHODS[case.method].across_examples:
+        return case._replace(fsdp=False, batch_size=STEP)
+    return case._replace(fsdp=False, accumulation=STEP // case.batch_size)
+
+
+KINDS = [("llama", False), ("t5", False), ("lora", False), ("llama", True), ("t5", True), ("lora", True)]
+
+
+def check(folder: Path, cases: list[Case]) -> None:
+    decoders.decoder(folder / "llama", "llama")
+    launch(folder, cases, STEP // cases[0].batch_size)
+    for case in dict.fromkeys(map(reference_of, cases)):
+        fit(case, folder)
+    differences = {case.folder: difference(folder, case, reference_of(case)) for case in cases}
+    assert max(differences.values()) < 1e-5, differences
+
+
+def test_two_processes_train_the_weights_of_one(tmp_path):
+    """Each objective with some kind of student, DDP or FSDP2, so that each kind has several."""
+    kinds = itertools.cycle(KINDS[1:])
+    check(tmp_path, [Case(name, *kind, STEP // 2) for name in METHODS for kind in (KINDS[0], next(kinds))])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("count", [2, 3])
+def test_every_objective_with_every_kind_of_student_and_shards(tmp_path, count):
+    check(tmp_path, [Case(name, *kind, STEP // count) for name in METHODS for kind in KINDS])
