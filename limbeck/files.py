@@ -169,6 +169,6 @@ def _json(text: str, path: Path, line: int) -> Any:
 
 
 def sha256(path: Path) -> str:
-    """Return the file's SHA-256 in hexadecimal."""
-    with path.open("rb") as stream:
+    """Return the file's SHA-256 in hexadecimal. Raises FileError."""
+    with opened(path) as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()

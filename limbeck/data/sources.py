@@ -130,7 +130,8 @@ class FilesSource(Settings):
         """Return the examples of each split, in the cache where the files are large."""
         paths = {split: getattr(self, f"{split}_file") for split in get_args(Split)}
         files = {split: _expand(pattern) for split, pattern in paths.items() if pattern}
-        if sum(path.stat().st_size for split in files for path in files[split]) <= MAX_IN_MEMORY:
+        states = _states(files)
+        if sum(size for size, _ in states.values()) <= MAX_IN_MEMORY:
             tables = {split: read_files(files[split], self.max_row_bytes) for split in files}
             return read_examples(tables, self.columns, task)
 
@@ -140,6 +141,8 @@ class FilesSource(Settings):
 
         def examples(split: str) -> Iterator[Example]:
             yield from streams()[split]
+            if changed := dict(_states(files).items() - states.items()):
+                raise DataError("it changed while it was read; start again", path=next(iter(changed)))
 
         hashes = {split: [(stem(path), sha256(path)) for path in files[split]] for split in files}
         key = [hashes, self.columns, self.max_row_bytes, task.key]
@@ -150,6 +153,11 @@ class FilesSource(Settings):
         for path in paths:
             tables.append(TableFile(path, self.max_row_bytes, sum(map(len, tables))))
         return tables
+
+
+def _states(files: Mapping[str, Sequence[Path]]) -> dict[Path, tuple[int, int]]:
+    """Return the size and time of each file."""
+    return {path: (path.stat().st_size, path.stat().st_mtime_ns) for paths in files.values() for path in paths}
 
 
 def _expand(paths: Path | list[Path]) -> list[Path]:

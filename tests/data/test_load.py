@@ -1,5 +1,6 @@
 """Settings, the way from them to splits, sources of several files, and the digest."""
 
+import logging
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,7 @@ import pytest
 from limbeck.data import DataSettings, Splits, load, sources
 from limbeck.data.examples import ExampleTable, digest
 from limbeck.data.mismatch import teacher_mismatch
-from limbeck.errors import LimbeckError
+from limbeck.errors import DataError, LimbeckError
 from limbeck.schema import Example
 from tests.helpers.archives import file_settings, write_rows
 
@@ -160,6 +161,29 @@ def test_mistakes_in_large_files(assets: Path, tmp_path: Path, monkeypatch: pyte
         with pytest.raises(LimbeckError, match=reason):
             load_files({"train_file": write_rows(tmp_path / "a.jsonl", [*good, bad])})
     assert not list(assets.rglob("*.json"))
+
+
+def test_a_large_file_that_changes_while_it_is_read(
+    assets: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(sources, "MAX_IN_MEMORY", 0)
+    rows = [{"question": f"q{i}", "label": "y"} for i in range(30)]
+    path = write_rows(tmp_path / "a.jsonl", rows)
+
+    class Change(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:  # between its first and its second reading
+            write_rows(path, [*rows, rows[0]])
+
+    caplog.set_level(logging.INFO)
+    change, logger = Change(), logging.getLogger("limbeck.data.rows")
+    logger.addHandler(change)
+    try:
+        with pytest.raises(DataError, match=r"a\.jsonl: it changed"):
+            load_files({"train_file": path})
+    finally:
+        logger.removeHandler(change)
+    assert not list(assets.rglob("*.json"))
+    assert len(all_rows(load_files({"train_file": path}))) == 30  # in one question two rows
 
 
 def test_a_mapped_column_may_be_in_some_files_only(tmp_path: Path) -> None:
