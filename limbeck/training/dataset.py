@@ -212,7 +212,7 @@ def token_ids(
                 offsets.extend(accumulate(map(len, rows), initial=offsets.pop()))
                 yield np.fromiter(chain.from_iterable(rows), np.int32)
 
-        return TokenTable(store(name, ids()), np.array(offsets, np.int64))
+        return TokenTable(store(name, ids()), np.asarray(offsets))
 
     sources = table("source", lambda block, view: student.source_ids([source(e, view) for e in block]))
     targets = table("target", student.fitted_target_ids)
@@ -221,4 +221,4 @@ def token_ids(
     gather = np.add if draw_seed is None else np.maximum
     lengths = np.concatenate([longest, gather.reduceat(targets.lengths, first[:-1]).reshape(shape)]).T
     lengths = lengths.astype(np.int32)  # of many, sampler's columns are the largest arrays
-    return TrainingSet(tuple(views), sources, targets, first, np.array(shares), notes, lengths, draw_seed)
+    return TrainingSet(tuple(views), sources, targets, first, np.asarray(shares), notes, lengths, draw_seed)
