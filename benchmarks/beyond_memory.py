@@ -39,7 +39,11 @@ def write_folder(folder: Path, root: Path, rows: int) -> None:
             for number in range(count):
                 begin, end = (rng.randrange(len(text) - 650) for _ in range(2))
                 question = f"{split} {number}: {text[begin : begin + 300]}?"
-                row = {"input": question, "label": f"yes {number % 1000}", "rationale": text[end : end + 650]}
+                row = {
+                    "input": question,
+                    "label": f"yes {number % 1000}",
+                    "rationale": question[-100:] + text[end : end + 550],
+                }
                 file.write(json.dumps(row) + "\n")
     tokenizer = tokenizer_of("bpe", examples)
     sizes = ScratchSettings(d_model=8, d_kv=4, d_ff=8, num_heads=1, num_layers=1)
