@@ -31,7 +31,7 @@ from limbeck.models.loading import build_t5, train_tokenizer
 from limbeck.models.student import Student
 from limbeck.schema import Example
 from limbeck.training.dataset import TrainingSet, tokenize
-from limbeck.training.sampler import BucketSampler
+from limbeck.training.sampler import BucketSampler, StepShape
 
 VIEWS = (View.PREDICT, View.EXPLAIN)
 BATCH, MULTIPLE, SEED = 64, 8, 0
@@ -79,6 +79,13 @@ def useful_share(training_set: TrainingSet, order: Sequence[int]) -> float:
     return (len(training_set.sources.ids) + len(training_set.targets.ids)) / fed
 
 
+def order_of(training_set: TrainingSet, epoch: int = 0) -> list[int]:
+    """The examples of an epoch, batch after batch."""
+    sampler = BucketSampler(training_set.lengths, shape=StepShape(BATCH), multiple=MULTIPLE, seed=SEED)
+    sampler.epoch = epoch
+    return [example for batch in sampler for example in batch]
+
+
 def sorted_megabatches(training_set: TrainingSet, batches: int = 50) -> list[int]:
     """The usual way, for comparison: random parts of so many batches, each sorted by the length of its sources."""
     order = np.random.default_rng(SEED).permutation(len(training_set))
@@ -94,12 +101,10 @@ def _pairs(groups: np.ndarray) -> int:
 
 def same_batch(training_set: TrainingSet) -> float:
     """How probable it is that two examples that share a batch in one epoch share one in the next."""
-    sampler = BucketSampler(training_set.lengths, batch_size=BATCH, multiple=MULTIPLE, seed=SEED)
     numbers = []
     for epoch in (0, 1):
-        sampler.set_epoch(epoch)
         number = np.empty(len(training_set), np.int64)
-        number[list(sampler)] = np.arange(len(training_set)) // BATCH
+        number[order_of(training_set, epoch)] = np.arange(len(training_set)) // BATCH
         numbers.append(number)
     return _pairs(numbers[0] * len(training_set) + numbers[1]) / _pairs(numbers[0])
 
@@ -110,9 +115,7 @@ def useful_tokens(root: Path) -> Iterator[dict[str, Any]]:
         examples = examples_of(task, root)
         for kind in ("unigram", "bpe"):
             made = tokenize(examples, VIEWS, student_of(tokenizer_of(kind, examples)))
-            share = useful_share(
-                made, list(BucketSampler(made.lengths, batch_size=BATCH, multiple=MULTIPLE, seed=SEED))
-            )
+            share = useful_share(made, order_of(made))
             usual = useful_share(made, sorted_megabatches(made))
             chance = useful_share(made, np.random.default_rng(SEED).permutation(len(made)).tolist())
             yield value_row(
@@ -134,7 +137,7 @@ def collation(root: Path) -> Iterator[dict[str, Any]]:
     examples = examples_of("cqa", root)
     student = student_of(tokenizer_of("unigram", examples))
     made = tokenize(examples, VIEWS, student)
-    order = list(BucketSampler(made.lengths, batch_size=BATCH, multiple=MULTIPLE, seed=SEED))
+    order = order_of(made)
     batches = [order[i : i + BATCH] for i in range(0, len(order) - BATCH + 1, BATCH)]
     collate, naive = student.collator(), NaiveCollator(student.tokenizer)
     features = [_feature(made, i) for i in range(len(made))]
@@ -206,8 +209,7 @@ def one_start(root: Path, tokenizer: Path) -> dict[str, Any]:
     made = tokenize(examples, VIEWS, student)
     seconds = {"seconds": time.perf_counter() - begun, "CPU seconds": time.process_time() - cpu}
     begun = time.perf_counter()
-    sampler = BucketSampler(made.lengths, batch_size=BATCH, multiple=MULTIPLE, seed=SEED)
-    order = list(sampler)
+    order = order_of(made)
     return {
         **{name: round(value, 2) for name, value in seconds.items()},
         "peak GiB": round(_peak(), 2),

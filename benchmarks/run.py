@@ -15,6 +15,7 @@ import transformers
 
 from benchmarks import machine
 from benchmarks.annotation import annotation
+from benchmarks.beyond_memory import beyond_memory
 from benchmarks.confidence import confidence
 from benchmarks.curve import curve
 from benchmarks.data_path import data
@@ -34,6 +35,7 @@ CASES: dict[str, Callable[[Settings], Iterable[dict[str, Any]]]] = {
     "methods": methods,
     "curve": curve,
     "data": data,
+    "beyond-memory": beyond_memory,
     "generation": generation,
     "confidence": confidence,
     "annotation": annotation,
@@ -42,7 +44,7 @@ CASES: dict[str, Callable[[Settings], Iterable[dict[str, Any]]]] = {
     "decoder-rationales": decoder_rationales,
 }
 # left out where the released data is not there
-REAL = ("data", "generation", "confidence", "decoder", "decoder-generation", "decoder-rationales")
+REAL = ("data", "beyond-memory", "generation", "confidence", "decoder", "decoder-generation", "decoder-rationales")
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -52,7 +54,7 @@ def main(arguments: list[str] | None = None) -> int:
     """
     given = sys.argv[1:] if arguments is None else arguments
     chosen = _parser().parse_args(given)
-    settings = Settings(chosen.device, chosen.root, chosen.repeats, chosen.tiny)
+    settings = Settings(chosen.device, chosen.root, chosen.repeats, chosen.tiny, chosen.rows)
     transformers.logging.set_verbosity_error()
     started = datetime.now(UTC)
     found = {
@@ -94,6 +96,7 @@ def _parser() -> argparse.ArgumentParser:
     root = Path(os.environ.get("LIMBECK_DSS", Path(__file__).parents[2] / "shared" / "data" / "dss"))
     parser.add_argument("--root", type=Path, default=root, help="the released data: svamp, cqa, esnli")
     parser.add_argument("--repeats", type=int, default=20, help="times each side is timed")
+    parser.add_argument("--rows", type=int, default=5_000_000, help="rows of the file of the case beyond-memory")
     parser.add_argument("--tiny", action="store_true", help="toy sizes: seconds, figures without meaning")
     return parser
 

@@ -9,12 +9,16 @@ from limbeck.models import ScratchSettings
 
 @dataclass(frozen=True)
 class Settings:
-    """`device`: "cpu" or "cuda"; `root`: the released data; `rounds`: timings of each side; `tiny`: toy sizes."""
+    """`device`: "cpu" or "cuda"; `root`: the released data; `rounds`: timings of each side; `tiny`: toy sizes.
+
+    `rows`: those of the file beyond memory.
+    """
 
     device: str
     root: Path
     rounds: int = 20
     tiny: bool = False
+    rows: int = 5_000_000
 
     @property
     def gpu(self) -> bool:

@@ -8,6 +8,7 @@ import os
 import secrets
 import shutil
 from collections.abc import Iterable, Iterator
+from io import BufferedReader
 from pathlib import Path
 from tempfile import TemporaryFile
 from typing import Any
@@ -113,9 +114,16 @@ def write_jsonl(path: Path, rows: Iterable[dict[str, Any]]) -> None:
 
 def read_bytes(path: Path) -> bytes:
     """Return the content of a file, or of standard input for `-`. Raises FileError."""
+    with opened(path) as stream:
+        return stream.read()
+
+
+@contextlib.contextmanager
+def opened(path: Path) -> Iterator[BufferedReader]:
+    """Open a file, or standard input for `-`, to read bytes. Raises FileError, also where reading fails."""
     try:
         with open(0 if path == STDIO else path, "rb", closefd=path != STDIO) as stream:
-            return stream.read()
+            yield stream
     except FileNotFoundError:
         raise FileError("no such file", path=path) from None
     except (OSError, ValueError) as error:  # ValueError: a path that no file system takes
@@ -127,12 +135,12 @@ def read_text(path: Path) -> str:
     return decoded(read_bytes(path), path)
 
 
-def decoded(content: bytes, path: Path) -> str:
-    """Return a file's content as text. Raises DataError, with the line, if it is not UTF-8."""
+def decoded(content: bytes, path: Path, line: int = 1) -> str:
+    """Return a file's content from a `line` on as text. Raises DataError, with the line, if it is not UTF-8."""
     try:
-        return content.decode("utf-8-sig")
+        return content.decode("utf-8-sig" if line == 1 else "utf-8")
     except UnicodeDecodeError as error:
-        line = content.count(b"\n", 0, error.start) + 1
+        line += content.count(b"\n", 0, error.start)
         reason = "not UTF-8 text; save it in UTF-8, a table as CSV or JSON lines"
         raise DataError(reason, path=path, line=line) from None
 
@@ -161,6 +169,6 @@ def _json(text: str, path: Path, line: int) -> Any:
 
 
 def sha256(path: Path) -> str:
-    """Return the file's SHA-256 in hexadecimal."""
-    with path.open("rb") as stream:
+    """Return the file's SHA-256 in hexadecimal. Raises FileError."""
+    with opened(path) as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()

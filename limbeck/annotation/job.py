@@ -11,7 +11,7 @@ from pydantic import BeforeValidator, Field, StringConstraints
 from limbeck.annotation.filters import Annotation, FilterSettings, Sample, sift
 from limbeck.annotation.prompts import load_prompt
 from limbeck.annotation.reverse import Reversal, ReversePrompt, Step
-from limbeck.data.load import digest
+from limbeck.data.examples import digest
 from limbeck.data.rows import Column, read_rows
 from limbeck.files import STDIO
 from limbeck.llm.messages import Tokens

@@ -98,9 +98,11 @@ def named_choice(label: str, choices: Choices, reading: str) -> str | None:
     return matches[0] if len(matches) == 1 else None
 
 
-def find_reading(labels: Sequence[tuple[str, Choices]]) -> str | None:
+def find_reading(labels: Iterable[tuple[str, Choices]]) -> str | None:
     """Return the first of `_READINGS` by which all labels name a choice, if any; or that numbers are `AMBIGUOUS`."""
-    fitting = [reading for reading in _READINGS if all(named_choice(*label, reading) for label in labels)]
+    fitting = list(_READINGS)
+    for label in labels:
+        fitting = [reading for reading in fitting if named_choice(*label, reading)]
     if fitting[:2] == ["number from 0", "number from 1"]:
         return AMBIGUOUS
     return fitting[0] if fitting else None

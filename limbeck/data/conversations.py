@@ -47,7 +47,7 @@ def read_conversations(path: Path, task: Task) -> tuple[list[Example], LeftOut]:
             examples.append((draft.location, _taught(resolved(draft, reading), reply, task)))
         except LimbeckError as error:
             left_out[str(error).removeprefix(f"{draft.location}: ")].append(draft.location)
-    return unique(examples), left_out
+    return list(unique(examples)), left_out
 
 
 def _draft(table_row: TableRow, task: Task) -> tuple[Draft, Message]:

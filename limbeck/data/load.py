@@ -1,19 +1,19 @@
 """Settings of a recipe's data, and the examples of a run."""
 
-import hashlib
-import json
 import logging
-from collections.abc import Iterable
-from dataclasses import MISSING, asdict, dataclass, fields
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal, Self, get_args
 
+import numpy as np
 from pydantic import Field, model_validator
 
+from limbeck.data.examples import ExampleTable, has, take
 from limbeck.data.generated import GeneratedSource
 from limbeck.data.rows import Columns
 from limbeck.data.sources import ArchiveSource, FilesSource, HubSource
-from limbeck.data.splits import carve, count_overlap, sample, select
+from limbeck.data.splits import Keep, Labels, carve, count_overlap, sample, select
 from limbeck.errors import DataError
 from limbeck.schema import Example
 from limbeck.settings import Settings
@@ -22,7 +22,6 @@ from limbeck.tasks.numbers import read_number
 from limbeck.tasks.settings import TaskSettings
 
 log = logging.getLogger(__name__)
-_OLDEST = ("rationale", "teacher_label", "choices")  # optional fields that a digest always has
 
 Source = Annotated[ArchiveSource | FilesSource | HubSource | GeneratedSource, Field(discriminator="kind")]
 
@@ -49,8 +48,8 @@ class DataSettings(TaskSettings):
     """A task's data and the choice of training rows; its seed is not the run's, so runs share their splits."""
 
     source: Source | None = None  # None: the rows that `arithmetic` generates
-    labels: Literal["gold", "teacher"] = "gold"
-    keep: Literal["all", "correct"] = "all"  # correct: only rationales with a right teacher label
+    labels: Labels = "gold"
+    keep: Keep = "all"  # correct: only rationales with a right teacher label
     rationales: RationaleSettings | None = None  # None: all of a question's
     mentor: Path | None = Field(None, description="a run, whose student's probabilities of choices replace votes")
     train_fraction: float = Field(1.0, gt=0, le=1)  # of the training rows; smaller lie inside larger ones
@@ -81,27 +80,28 @@ class DataSettings(TaskSettings):
 class Splits:
     """The examples of a run; `notes` are counts by the keys of `limbeck.notes`."""
 
-    train: tuple[Example, ...]
-    valid: tuple[Example, ...]
-    test: tuple[Example, ...]
+    train: Sequence[Example]
+    valid: Sequence[Example]
+    test: Sequence[Example]
     notes: dict[str, int]
 
 
-def read(settings: DataSettings) -> dict[str, list[Example]]:
+def read(settings: DataSettings) -> Mapping[str, Sequence[Example]]:
     """Return the source's splits, without rows that lack a label."""
     return _labelled(settings)[0]
 
 
-def _labelled(settings: DataSettings) -> tuple[dict[str, list[Example]], int]:
-    splits, unlabelled = {}, 0
+def _labelled(settings: DataSettings) -> tuple[dict[str, Sequence[Example]], int]:
+    splits, unlabelled = dict[str, Sequence[Example]](), 0
     for name, rows in (settings.source or GeneratedSource()).read(settings.get_task()).items():
-        splits[name] = examples = [row for row in rows if row.label]
+        labelled = has(rows, "label")
+        splits[name] = examples = rows if labelled.all() else take(rows, np.flatnonzero(labelled))
         if not examples:
             raise DataError(f"task {settings.task!r}: no row of the split {name!r} has a label")
         if count := len(rows) - len(examples):
             log.warning("%s: %d of %d rows have no label and are left out", name, count, len(rows))
         unlabelled += count
-        free_text = settings.task == "custom" and settings.answer == "text" and not any(row.choices for row in examples)
+        free_text = settings.task == "custom" and settings.answer == "text" and not has(examples, "choices").any()
         if free_text and all(read_number(row.label) is not None for row in examples):
             log.warning("all labels are numbers, compared as texts unless you set `answer: number`")
     return splits, unlabelled
@@ -124,29 +124,25 @@ def load(settings: DataSettings) -> Splits:
     notes = count_overlap(samples, task)  # by the gold labels
     train, valid, test = samples.values()
     if isinstance(settings.source, ArchiveSource):  # every row has an output
-        notes["unparsed"] = sum(row.rationale is None or row.teacher_label is None for row in train)
+        notes["unparsed"] = int((~has(train, "rationale") | ~has(train, "teacher_label")).sum())
     train, changes = select(train, task, settings.labels, settings.keep)
     if not train:
         raise DataError(f"task {settings.task!r}: no training rows are left; lower the fractions, or add rows")
-    unexplained = sum(example.rationale is None for example in train)
+    unexplained = int((~has(train, "rationale")).sum())
     notes |= {**changes, "rows_without_label": unlabelled, "rows_without_rationale": unexplained}
-    return Splits(tuple(train), tuple(valid), tuple(test), notes)
+    return Splits(_frozen(train), _frozen(valid), _frozen(test), notes)
 
 
-def load_split(settings: DataSettings, split: Split) -> tuple[Example, ...]:
+def _frozen(examples: Sequence[Example]) -> Sequence[Example]:
+    return examples if isinstance(examples, ExampleTable) else tuple(examples)
+
+
+def load_split(settings: DataSettings, split: Split) -> Sequence[Example]:
     """Return one split of `load`; of an archive, the test split is read alone."""
     source = settings.source
     roles = isinstance(source, ArchiveSource) and (source.splits or {"test": "test"})
     if not (split == "test" and source and roles and "test" in roles):
-        return tuple(getattr(load(settings), split))
+        return _frozen(getattr(load(settings), split))
     test = source.model_copy(update={"splits": {"test": roles["test"]}})
     rows = read(settings.model_copy(update={"source": test}))["test"]
-    return tuple(sample(rows, settings.limit, f"limit {settings.seed}"))
-
-
-def digest(examples: Iterable[Example]) -> str:
-    """Return the SHA-256, in hexadecimal, of the examples as canonical JSON."""
-    # fields that are newer than the oldest digests are left out where they are empty
-    optional = {field.name for field in fields(Example) if field.default is not MISSING} - {*_OLDEST}
-    rows = [{key: value for key, value in asdict(row).items() if value or key not in optional} for row in examples]
-    return hashlib.sha256(json.dumps(rows, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+    return _frozen(sample(rows, settings.limit, f"limit {settings.seed}"))

@@ -9,6 +9,7 @@ from math import log, nan, sqrt
 
 import numpy as np
 
+from limbeck.data.examples import has, take
 from limbeck.schema import Example
 from limbeck.tasks import Task, is_right
 
@@ -39,13 +40,14 @@ def teacher_mismatch(examples: Sequence[Example], task: Task) -> str | None:
 
 def _accuracy_sign(examples: Sequence[Example], task: Task) -> str | None:
     rng = random.Random("accuracy")
-    answered = [row for row in examples if row.teacher_label is not None and row.label]
-    answered = rng.sample(answered, min(len(answered), _MAX_ROWS))
-    n = len(answered)
+    rows = np.flatnonzero(has(examples, "teacher_label") & has(examples, "label"))
+    n = min(len(rows), _MAX_ROWS)
+    answered = take(examples, rows[rng.sample(range(len(rows)), n)])
     majority = max(Counter(row.label for row in answered).values(), default=0)
     if n < _MIN_ROWS or n - majority < _MIN_ROWS // 2:  # with one label, all rows say the same
         return None
     accuracy = np.mean([is_right(task, str(row.teacher_label), row) for row in answered])
+    answered = list(answered)
     orders = [rng.sample(answered, n) for _ in range(_SHUFFLES)]
     pairs = [pair for order in orders for pair in zip(order, order[1:] + order[:1], strict=True)]
     shuffled = np.mean([is_right(task, str(row.teacher_label), neighbour) for row, neighbour in pairs])
@@ -58,9 +60,10 @@ def _accuracy_sign(examples: Sequence[Example], task: Task) -> str | None:
 
 
 def _word_sign(examples: Sequence[Example]) -> str | None:
-    explained = {index for index, row in enumerate(examples) if row.rationale is not None}
-    indices = random.Random("words").sample(sorted(explained), min(len(explained), _MAX_ROWS))
-    n = len(indices)
+    explained = has(examples, "rationale")
+    rows = np.flatnonzero(explained)
+    n = min(len(rows), _MAX_ROWS)
+    indices = rows[random.Random("words").sample(range(len(rows)), n)].tolist()
     # a text for each label says nothing about its row
     if n < _MIN_ROWS or 2 * len({examples[index].rationale for index in indices}) < n:
         return None
@@ -89,6 +92,9 @@ def _word_sign(examples: Sequence[Example]) -> str | None:
     if z_score(list(zip(indices, indices[1:] + indices[:1], strict=True))) < max(_MIN_Z, _MIN_DEVIATIONS * sqrt(n)):
         return f"its rationales share no more words or numbers with their questions than with others' (n = {n})"
     for shift in _SHIFTS:  # in sorted rows, a shifted rationale is nearer than a random one
-        if z_score([(index, index + shift) for index in indices if index + shift in explained]) < -_MIN_Z:
+        if (
+            z_score([(i, i + shift) for i in indices if 0 <= i + shift < len(explained) and explained[i + shift]])
+            < -_MIN_Z
+        ):
             return f"its rationales fit the questions {shift:+} row away better than their own (n = {n})"
     return None

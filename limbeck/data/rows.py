@@ -2,16 +2,29 @@
 
 import logging
 import math
+from array import array
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from contextlib import contextmanager
-from dataclasses import replace
-from itertools import chain
+from dataclasses import dataclass, replace
+from functools import partial
+from itertools import chain, islice
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, Generic, Literal, NamedTuple, TypeVar
+
+import numpy as np
 
 from limbeck.data.choices import AMBIGUOUS, Choices, column_choices, find_choice, find_reading, read_choices
-from limbeck.data.tables import MAX_ROW_BYTES, Rows, cell_text, is_missing, parse_cell, read_table, stem
+from limbeck.data.tables import (
+    MAX_ROW_BYTES,
+    LocatedRow,
+    cell_text,
+    is_missing,
+    parse_cell,
+    read_table,
+    stem,
+    table_rows,
+)
 from limbeck.errors import DataError, LimbeckError
 from limbeck.schema import Example, listing
 from limbeck.tasks import TASKS, Row, Task, normalise
@@ -27,8 +40,30 @@ Column = Literal[
 # fmt: on
 # the file's names by limbeck's: one, several (`choices: [A, B, C]`), or a nested one (`question.stem`)
 Columns = Mapping[Column, str | list[str]]
+Item = TypeVar("Item")
 TableRow = tuple[str, str, dict[str, Any]]  # location (`rows.jsonl:3`), id if it has none, cells
-Table = list[TableRow]
+
+
+class TableFile:
+    """The table of a file that is read anew in each pass."""
+
+    def __init__(self, path: Path, max_row_bytes: int, start: int) -> None:
+        """Take the number of rows in the files before it."""
+        self.path, self.max_row_bytes, self.start = path.expanduser(), max_row_bytes, start
+        self.names: set[str] = set()
+        self._length = 0
+        for _, row in table_rows(self.path, max_row_bytes):
+            self.names.update(row)
+            self._length += 1
+
+    def __len__(self) -> int:
+        return self._length
+
+    def __iter__(self) -> Iterator[TableRow]:
+        return _numbered(table_rows(self.path, self.max_row_bytes), stem(self.path), self.start)
+
+
+Table = list[TableRow] | TableFile
 
 _USUAL: dict[Column, tuple[str, ...]] = {
     "input": ("input", "question", "prompt", "problem", "instruction", "query"),
@@ -36,6 +71,16 @@ _USUAL: dict[Column, tuple[str, ...]] = {
     "choices": ("choices", "options"),
 }
 _IDS = ("id", "uid", "ID")
+
+
+@dataclass(frozen=True)
+class Passes(Generic[Item]):
+    """Items that are made anew in each pass over them, so that none is held."""
+
+    make: Callable[[], Iterator[Item]]
+
+    def __iter__(self) -> Iterator[Item]:
+        return self.make()
 
 
 class Draft(NamedTuple):
@@ -64,22 +109,35 @@ def read_later_rows(path: Path, columns: Columns, task: Task) -> list[Example]:
     return read_examples({"": tables}, present, task, labelled=False)[""]
 
 
-def read_files(paths: Iterable[Path], max_row_bytes: int = MAX_ROW_BYTES) -> list[Table]:
+def read_files(paths: Iterable[Path], max_row_bytes: int = MAX_ROW_BYTES) -> list[list[TableRow]]:
     """Return each file's table; a row's id is its file's name and its index among the rows of all files."""
-    tables: list[Table] = []
+    tables: list[list[TableRow]] = []
     for path in paths:
         tables.append(numbered(read_table(path.expanduser(), max_row_bytes), stem(path), sum(map(len, tables))))
     return tables
 
 
-def numbered(rows: Rows, name: str, start: int = 0) -> Table:
-    return [(location, f"{name}-{index}", row) for index, (location, row) in enumerate(rows, start)]
+def numbered(rows: Iterable[LocatedRow], name: str, start: int = 0) -> list[TableRow]:
+    return list(_numbered(rows, name, start))
+
+
+def _numbered(rows: Iterable[LocatedRow], name: str, start: int) -> Iterator[TableRow]:
+    for index, (location, row) in enumerate(rows, start):
+        yield location, f"{name}-{index}", row
 
 
 def read_examples(
     splits: Mapping[str, Sequence[Table]], columns: Columns, task: Task, *, labelled: bool = True
 ) -> dict[str, list[Example]]:
-    """Return the examples of each split, which may consist of several tables.
+    """Return the examples of each split, as `stream_examples` yields them."""
+    streams = stream_examples(splits, columns, task, labelled=labelled)
+    return {split: list(examples) for split, examples in streams.items()}
+
+
+def stream_examples(
+    splits: Mapping[str, Sequence[Table]], columns: Columns, task: Task, *, labelled: bool = True
+) -> dict[str, Iterator[Example]]:
+    """Return iterators over the examples of each split, which may consist of several tables.
 
     Every table has the input, and with `labelled` the label; one has the other `columns`. Labels name their choices in
     the same way in all. Raises DataError if an id stands twice in a split.
@@ -92,19 +150,36 @@ def read_examples(
         required = column == "input" or (column == "label" and labelled)
         if lacking and (required or len(lacking) == len(tables)):
             names = f"{sorted(_names(lacking[0]))!r:.200}"
-            raise DataError(f"{lacking[0][0][0]}: no column {source!r}, named for {column!r}; there are {names}")
-    drafts: dict[str, list[Draft]] = {split: [] for split in splits}
-    for split, table in ((split, table) for split, tables in splits.items() for table in tables):
+            raise DataError(
+                f"{next(iter(lacking[0]))[0]}: no column {source!r}, named for {column!r}; there are {names}"
+            )
+    mappings = []
+    for table in tables:
         published = task.fields and task.fields[0][0] in _names(table)
-        usual = {} if published else _usual_columns(table, columns, labelled)
-        drafts[split] += [read_row(row, task, {**columns, **usual}) for row in table]
-    reading = shared_reading(list(chain(*drafts.values())))
-    return {split: unique((row.location, resolved(row, reading)) for row in drafts[split]) for split in splits}
+        mappings.append({**columns, **({} if published else _usual_columns(table, columns, labelled))})
+    mapping, drafts = iter(mappings), dict[str, Iterable[Draft]]()
+    for split in splits:
+        pairs = list(zip(splits[split], mapping, strict=False))
+        rows = Passes(partial(_drafts, pairs, task))
+        drafts[split] = rows if any(isinstance(table, TableFile) for table, _ in pairs) else list(rows)
+    reading = shared_reading(Passes(lambda: chain(*drafts.values())))
+    return {split: unique(Passes(partial(_located, drafts[split], reading))) for split in splits}
+
+
+def _drafts(tables: Sequence[tuple[Table, Columns]], task: Task) -> Iterator[Draft]:
+    for table, columns in tables:
+        for row in table:
+            yield read_row(row, task, columns)
+
+
+def _located(drafts: Iterable[Draft], reading: str | None) -> Iterator[tuple[str, Example]]:
+    for draft in drafts:
+        yield draft.location, resolved(draft, reading)
 
 
 def _usual_columns(table: Table, columns: Columns, labelled: bool) -> dict[Column, str | list[str]]:
     """Return and log the usual names, in any case, for what `columns` lacks, where a table has exactly one."""
-    location, names = table[0][0], _names(table)
+    location, names = next(iter(table))[0], _names(table)
     usual: dict[Column, str | list[str]] = {}
     if {"instruction", "input"} <= names and not {"input", "label"} & columns.keys() and "label" not in names:
         usual["input"] = ["instruction", "input"]  # Alpaca's
@@ -123,7 +198,7 @@ def _usual_columns(table: Table, columns: Columns, labelled: bool) -> dict[Colum
 
 
 def _names(table: Table) -> set[str]:
-    return {name for _, _, row in table for name in row}
+    return table.names if isinstance(table, TableFile) else {name for _, _, row in table for name in row}
 
 
 def _has(names: set[str], source: str | list[str]) -> bool:
@@ -136,15 +211,20 @@ def _cell(row: Row, name: str) -> Any:
     return _cell(row[outer], inner) if name not in row and isinstance(row.get(outer), Mapping) else row.get(name)
 
 
-def unique(examples: Iterable[tuple[str, Example]]) -> list[Example]:
-    """Return examples without their locations. Raises DataError if an id stands twice."""
-    locations: dict[str, str] = {}
-    rows = []
-    for location, example in examples:
-        if locations.setdefault(example.id, location) != location:
+def unique(examples: Iterable[tuple[str, Example]]) -> Iterator[Example]:
+    """Yield examples without their locations. Raises DataError, after the last, if an id stands twice.
+
+    The ids are not held: where two have one hash, they are compared in a second pass.
+    """
+    hashes = array("q")
+    for _, example in examples:
+        hashes.append(hash(example.id))
+        yield example
+    values, counts = np.unique(np.asarray(hashes), return_counts=True)
+    repeated, locations = set(values[counts > 1].tolist()), dict[str, str]()
+    for location, example in examples if repeated else ():
+        if hash(example.id) in repeated and locations.setdefault(example.id, location) != location:
             raise DataError(f"{location}: id: {example.id!r:.60} stands already at {locations[example.id]}")
-        rows.append(example)
-    return rows
 
 
 def read_row(table_row: TableRow, task: Task, columns: Columns) -> Draft:
@@ -253,14 +333,15 @@ def _texts(cell: Any, field: str, words: Set[str] | None = None) -> list[str]:
     return [text(v, field) for v in values if not is_missing(v) or (words and normalise(str(v or "")) in words)]
 
 
-def shared_reading(drafts: Sequence[Draft]) -> str | None:
+def shared_reading(drafts: Iterable[Draft]) -> str | None:
     """Return how all rows' labels name their choices; log it where it is not by text."""
-    labels = [(row.example.label, row.choices) for row in drafts if row.example.label and not row.choices.of_task]
-    if not labels:
+    labels = ((row.example.label, row.choices) for row in drafts if row.example.label and not row.choices.of_task)
+    head = list(islice(labels, 1))
+    if not head:
         return None
-    reading = find_reading(labels)
+    reading = find_reading(chain(head, labels))
     if reading not in (None, "text", AMBIGUOUS):
-        log.info("%s: labels are read as the %s of a choice", drafts[0].location, reading)
+        log.info("%s: labels are read as the %s of a choice", next(iter(drafts)).location, reading)
     return reading
 
 

@@ -5,8 +5,9 @@ import tempfile
 import urllib.request
 import zipfile
 import zlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import cache
 from glob import glob
 from http.client import HTTPException
 from pathlib import Path
@@ -14,8 +15,9 @@ from typing import Annotated, Any, Literal, get_args
 
 from pydantic import Field, field_validator
 
-from limbeck.data.rows import Column, numbered, read_examples, read_files
-from limbeck.data.tables import MAX_ROW_BYTES, arrow_rows, cell_text, read_table
+from limbeck.data.examples import ExampleTable
+from limbeck.data.rows import Column, TableFile, numbered, read_examples, read_files, stream_examples
+from limbeck.data.tables import MAX_ROW_BYTES, arrow_rows, cell_text, read_table, stem
 from limbeck.errors import DataError, FileError, first_line
 from limbeck.files import read_json, sha256
 from limbeck.llm.replies import parse
@@ -27,6 +29,7 @@ from limbeck.tasks import HubInputs, Split, Task
 _HUB_SPLITS = {"train": "train", **dict.fromkeys(("dev", "val", "valid", "validation"), "valid"), "test": "test"}
 MAX_UNPACKED = 8 * 1024**3  # bytes of all files
 FETCH_SECONDS = 60  # that a server may be silent
+MAX_IN_MEMORY = 64 * 1024**2  # bytes of a source's files
 
 
 class ArchiveSource(Settings):
@@ -123,10 +126,38 @@ class FilesSource(Settings):
     max_row_bytes: int = Field(MAX_ROW_BYTES, ge=1, le=1 << 40)  # a longer row has an open quote
     columns: dict[Column, str | list[str]] = Field(default_factory=dict)  # the files' names by limbeck's
 
-    def read(self, task: Task) -> dict[str, list[Example]]:
-        files = {split: getattr(self, f"{split}_file") for split in get_args(Split)}
-        tables = {split: read_files(_expand(paths), self.max_row_bytes) for split, paths in files.items() if paths}
-        return read_examples(tables, self.columns, task)
+    def read(self, task: Task) -> Mapping[str, Sequence[Example]]:
+        """Return the examples of each split, in the cache where the files are large."""
+        paths = {split: getattr(self, f"{split}_file") for split in get_args(Split)}
+        files = {split: _expand(pattern) for split, pattern in paths.items() if pattern}
+        states = _states(files)
+        if sum(size for size, _ in states.values()) <= MAX_IN_MEMORY:
+            tables = {split: read_files(files[split], self.max_row_bytes) for split in files}
+            return read_examples(tables, self.columns, task)
+
+        @cache
+        def streams() -> dict[str, Iterator[Example]]:
+            return stream_examples({split: self._tables(files[split]) for split in files}, self.columns, task)
+
+        def examples(split: str) -> Iterator[Example]:
+            yield from streams()[split]
+            if changed := dict(_states(files).items() - states.items()):
+                raise DataError("it changed while it was read; start again", path=next(iter(changed)))
+
+        hashes = {split: [(stem(path), sha256(path)) for path in files[split]] for split in files}
+        key = [hashes, self.columns, self.max_row_bytes, task.key]
+        return {split: ExampleTable.cached([*key, split], examples(split)) for split in files}
+
+    def _tables(self, paths: Sequence[Path]) -> list[TableFile]:
+        tables: list[TableFile] = []
+        for path in paths:
+            tables.append(TableFile(path, self.max_row_bytes, sum(map(len, tables))))
+        return tables
+
+
+def _states(files: Mapping[str, Sequence[Path]]) -> dict[Path, tuple[int, int]]:
+    """Return the size and time of each file."""
+    return {path: (path.stat().st_size, path.stat().st_mtime_ns) for paths in files.values() for path in paths}
 
 
 def _expand(paths: Path | list[Path]) -> list[Path]:

@@ -1,37 +1,22 @@
 """The rows held out and trained on, and the questions that splits share."""
 
 import random
-import unicodedata
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import chain, combinations
 from math import ceil
 from typing import Literal
 
+import numpy as np
+
+from limbeck.data.examples import ExampleTable, digest, has, questions, take
 from limbeck.errors import DataError
 from limbeck.schema import Example
 from limbeck.tasks import Task, is_right
 
-_MEANINGFUL = "%*/#&@\\-"  # at the ends of a question: "50%", "-5 + 3"
-_CHARACTERS = map(chr, range(0x10000))
-_PUNCTUATION = " " + "".join(c for c in _CHARACTERS if unicodedata.category(c)[0] == "P" and c not in _MEANINGFUL)
-_QUOTES = str.maketrans("\u2018\u2019\u201c\u201d", "''\"\"")
-
-Question = tuple[tuple[str, ...], tuple[str, ...]]  # normalized segments, and choices in any order
-
-
-def question_of(example: Example) -> Question:
-    """Return an example's question, whatever its case, width, spacing and punctuation at the ends."""
-    return tuple(map(_plain, example.segments)), tuple(sorted(map(_plain, example.choices)))
-
-
-def _plain(text: str) -> str:
-    if not text.isascii():
-        text = unicodedata.normalize("NFKC", text).translate(_QUOTES)
-        text = "".join(character for character in text if unicodedata.category(character) != "Cf")  # invisible
-    words = " ".join(text.casefold().split())
-    return words.strip(_PUNCTUATION) or words
+Labels = Literal["gold", "teacher"]
+Keep = Literal["all", "correct"]
 
 
 def count_overlap(splits: Mapping[str, Sequence[Example]], task: Task) -> dict[str, int]:
@@ -40,17 +25,20 @@ def count_overlap(splits: Mapping[str, Sequence[Example]], task: Task) -> dict[s
     `test_in_train` counts rows of test whose question is in train, `contradictory_within` questions with several labels
     in a split, `contradictory_across` those whose labels differ only between splits.
     """
-    by_question: dict[Question, dict[str, list[Example]]] = defaultdict(lambda: {split: [] for split in splits})
-    for split, rows in splits.items():
-        for example in rows:
-            by_question[question_of(example)][split].append(example)
-    groups = list(by_question.values())
+    keys = {split: questions(rows) for split, rows in splits.items()}
     counts = {
-        f"{later}_in_{earlier}": sum(len(group[later]) for group in groups if group[earlier])
+        f"{later}_in_{earlier}": int(np.isin(keys[later], keys[earlier]).sum())
         for earlier, later in combinations(splits, 2)
     }
-    within = [any(_contradict(rows, task) for rows in group.values()) for group in groups]
-    anywhere = [_contradict([*chain(*group.values())], task) for group in groups]
+    values, sizes = np.unique(np.concatenate(list(keys.values())), return_counts=True)
+    repeated = values[sizes > 1]
+    groups: dict[int, dict[str, list[Example]]] = defaultdict(lambda: {split: [] for split in splits})
+    for split, rows in splits.items():
+        for row in np.flatnonzero(np.isin(keys[split], repeated)).tolist():
+            labels = Example("", (), rows[row].label, answers=rows[row].answers)  # without texts, as rows may be many
+            groups[int(keys[split][row])][split].append(labels)
+    within = [any(_contradict(rows, task) for rows in group.values()) for group in groups.values()]
+    anywhere = [_contradict([*chain(*group.values())], task) for group in groups.values()]
     across = sum(contradict and not inside for contradict, inside in zip(anywhere, within, strict=True))
     return {**counts, "contradictory_within": sum(within), "contradictory_across": across}
 
@@ -71,48 +59,63 @@ def refuse_overlap(counts: Mapping[str, int], sizes: Mapping[str, int], max_over
 
 def carve(
     examples: Sequence[Example], fraction: float, seed: int, split: Literal["test", "validation"]
-) -> tuple[list[Example], list[Example]]:
+) -> tuple[Sequence[Example], Sequence[Example]]:
     """Hold out a random `fraction` of the rows, at least one: (train, split), both in order.
 
     Rows of one question stay on one side; `split` has only the first.
     """
-    by_question = defaultdict(list)
-    for index, example in enumerate(examples):
-        by_question[question_of(example)].append(index)
-    groups = list(by_question.values())
-    firsts = []
-    removed: set[int] = set()
-    for group in random.Random(f"{split} {seed}").sample(groups, len(groups)):
-        if len(removed) < max(1, round(fraction * len(examples))):
-            firsts.append(group[0])
-            removed.update(group)
-    train = [example for index, example in enumerate(examples) if index not in removed]
-    return train, [examples[index] for index in sorted(firsts)]
+    _, firsts, numbers, sizes = np.unique(
+        questions(examples), return_index=True, return_inverse=True, return_counts=True
+    )
+    by_appearance = np.argsort(firsts)
+    order = by_appearance[random.Random(f"{split} {seed}").sample(range(len(firsts)), len(firsts))]
+    rows = max(1, round(fraction * len(examples)))
+    order = order[: int(np.searchsorted(np.cumsum(sizes[order]), rows)) + 1]
+    removed = np.zeros(len(firsts), bool)
+    removed[order] = True
+    return take(examples, np.flatnonzero(~removed[numbers])), take(examples, np.sort(firsts[order]))
 
 
-def sample(examples: Sequence[Example], count: int | None, seed: str) -> list[Example]:
+def sample(examples: Sequence[Example], count: int | None, seed: str) -> Sequence[Example]:
     """Return at most `count` random examples (None: all) in their order; smaller samples lie inside larger."""
-    shuffled = random.Random(seed).sample(range(len(examples)), len(examples))
-    return [examples[index] for index in sorted(shuffled[:count])]
+    if count is None or count >= len(examples):
+        return examples
+    rows = random.Random(seed).sample(range(len(examples)), len(examples))[:count]
+    return take(examples, np.sort(np.array(rows, np.int64)))
 
 
 def select(
-    examples: Sequence[Example], task: Task, labels: Literal["gold", "teacher"], keep: Literal["all", "correct"]
-) -> tuple[list[Example], dict[str, int]]:
+    examples: Sequence[Example], task: Task, labels: Labels, keep: Keep
+) -> tuple[Sequence[Example], dict[str, int]]:
     """Return the training rows, and counts of what `labels` and `keep` removed.
 
     `keep: correct` removes the rationale where the teacher's answer is wrong; `labels: teacher` replaces the label by
     that answer, and drops rows without one.
     """
-    rows, counts = list(examples), {}
-    if (labels, keep) != ("gold", "all") and all(row.teacher_label is None for row in rows):
+    if (labels, keep) == ("gold", "all"):
+        return examples, {}
+    if not has(examples, "teacher_label").any():
         raise DataError("labels: teacher and keep: correct need a teacher_label, and no training row has one")
-    if keep == "correct":
-        correct = [row.teacher_label is not None and is_right(task, row.teacher_label, row) for row in rows]
-        pairs = list(zip(rows, correct, strict=True))
-        counts["rationales_not_kept"] = sum(row.rationale is not None and not right for row, right in pairs)
-        rows = [row if right else replace(row, rationale=None, rationales=()) for row, right in pairs]
+    selected = _selected(examples, task, labels, keep)
+    rows: Sequence[Example]
+    if isinstance(examples, ExampleTable):
+        rows = ExampleTable.cached([digest(examples), task.key, labels, keep], selected)
+    else:
+        rows = list(selected)
+    counts = {}
+    if keep == "correct":  # rows that are dropped have no right answer
+        counts["rationales_not_kept"] = int(has(examples, "rationale").sum() - has(rows, "rationale").sum())
     if labels == "teacher":
-        rows = [replace(row, label=row.teacher_label) for row in rows if row.teacher_label is not None]
         counts["rows_without_teacher_label"] = len(examples) - len(rows)
     return rows, counts
+
+
+def _selected(examples: Sequence[Example], task: Task, labels: Labels, keep: Keep) -> Iterator[Example]:
+    for row in examples:
+        label = row.teacher_label
+        if keep == "correct" and (label is None or not is_right(task, label, row)):
+            row = replace(row, rationale=None, rationales=())
+        if labels == "gold":
+            yield row
+        elif label is not None:
+            yield replace(row, label=label)

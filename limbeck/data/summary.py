@@ -1,11 +1,12 @@
 """Counts, the teacher's accuracy, lengths and examples of the data, for `limbeck data show`."""
 
 import random
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, get_args
 
 import numpy as np
 
+from limbeck.data.examples import has
 from limbeck.data.load import DataSettings, read
 from limbeck.data.mismatch import teacher_mismatch
 from limbeck.data.sources import ArchiveSource
@@ -20,7 +21,7 @@ from limbeck.tasks import Split, is_right
 ViewTexts = Callable[[Example, View], tuple[str, str | None]]
 
 
-def summarise(settings: DataSettings, splits: Mapping[str, list[Example]]) -> dict[str, dict[str, Any]]:
+def summarise(settings: DataSettings, splits: Mapping[str, Sequence[Example]]) -> dict[str, dict[str, Any]]:
     """Return counts for every split; `notes` are those of `limbeck.notes`.
 
     In an archive, every row has an output: one without rationale or answer is `unparsed`, and `teacher_accuracy` is of
@@ -30,16 +31,16 @@ def summarise(settings: DataSettings, splits: Mapping[str, list[Example]]) -> di
     notes = count_overlap({split: splits.get(split, []) for split in get_args(Split)}, task)
     summaries = {}
     for split, rows in splits.items():
-        unexplained = sum(row.rationale is None for row in rows)
-        answered = [row for row in rows if row.teacher_label is not None]
-        right = sum(is_right(task, str(row.teacher_label), row) for row in answered)
-        unparsed = sum(row.rationale is None or row.teacher_label is None for row in rows)
+        explained, answers = has(rows, "rationale"), has(rows, "teacher_label")
+        unexplained, answered = int((~explained).sum()), int(answers.sum())
+        right = sum(is_right(task, row.teacher_label, row) for row in rows if row.teacher_label is not None)
+        unparsed = int((~explained | ~answers).sum())
         summaries[split] = {
             "rows": len(rows),
-            "teacher_accuracy": round(right / len(rows if has_outputs else answered), 4) if answered else None,
+            "teacher_accuracy": round(right / (len(rows) if has_outputs else answered), 4) if answered else None,
             "unparsed": has_outputs * unparsed,
             "unparsed_rationales": has_outputs * unexplained,
-            "unparsed_labels": has_outputs * (len(rows) - len(answered)),
+            "unparsed_labels": has_outputs * (len(rows) - answered),
             "without_rationale": (not has_outputs) * unexplained,
             "teacher_doubt": teacher_mismatch(rows, task),
             "words": {

@@ -9,6 +9,8 @@ from bisect import bisect_left
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from itertools import accumulate
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
@@ -22,6 +24,7 @@ from transformers import PreTrainedTokenizerBase
 from limbeck.data.views import ANSWERS, Source, View, target
 from limbeck.distributed import is_main_process
 from limbeck.errors import DataError, ModelError
+from limbeck.files import sha256
 from limbeck.schema import Example
 
 IGNORE = -100  # transformers' label of padding
@@ -128,12 +131,20 @@ class Codec(ABC):
         special = {id for id, token in tokenizer.added_tokens_decoder.items() if token.special}
         # ordinary text may give the unknown token, which in some tokenizers is the end too
         unknown = tokenizer.unk_token_id
-        self._reserved = (special | set(tokenizer.all_special_ids)) - {unknown} | set(ends)
+        self._reserved = frozenset((special | set(tokenizer.all_special_ids)) - {unknown} | set(ends))
         self._unknown = None if unknown in ends else tokenizer.unk_token
         (bare,) = self._ids(["a"])
         framed: Ids = tokenizer("a")["input_ids"]
         begin = next(i for i in range(len(framed) + 1) if framed[i : i + len(bare)] == bare)
         self._before, self._after = framed[:begin], framed[begin + len(bare) :]
+
+    def key(self) -> dict[str, str]:
+        """Return all that ids depend on beside texts and limits."""
+        settings = {name: value for name, value in vars(self).items() if name != "tokenizer"}
+        key = {name: repr(sorted(x) if isinstance(x, frozenset) else x) for name, x in settings.items()}
+        with TemporaryDirectory() as folder:
+            self.tokenizer.save_pretrained(folder)
+            return key | {path.name: sha256(path) for path in Path(folder).iterdir() if path.is_file()}
 
     @abstractmethod
     def sources(self, sources: Sequence[Source]) -> list[Ids]:

@@ -1,14 +1,17 @@
 """The examples that a student is measured on: its own, or others with the same labels."""
 
 import logging
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
+from limbeck.data.examples import questions
 from limbeck.data.load import DataSettings, Splits, load, load_split
 from limbeck.data.rows import read_later_rows
 from limbeck.data.sources import ArchiveSource, HubSource
-from limbeck.data.splits import question_of
 from limbeck.data.tables import stem
 from limbeck.errors import DataError, LimbeckError, RecipeError
 from limbeck.runs.recipe import Recipe, load_recipe
@@ -26,8 +29,8 @@ class Domain:
     name: str  # of its files: `test`, `anli1-test`
     split: Split
     task: Task
-    examples: tuple[Example, ...]
-    validation: tuple[Example, ...] = ()  # the run's own; empty where its data is gone
+    examples: Sequence[Example]
+    validation: Sequence[Example] = ()  # the run's own; empty where its data is gone
     dataset: str | None = None  # the other task, file or recipe; None: the run's own data
     in_training: int | None = None  # questions that the student was trained on; None: unknown, or its own data
 
@@ -116,6 +119,5 @@ def _splits(run: Run) -> Splits:
 
 
 def _with_own_data(domain: Domain, splits: Splits) -> Domain:
-    trained = set(map(question_of, splits.train))
-    in_training = sum(question_of(example) in trained for example in domain.examples)
+    in_training = int(np.isin(questions(domain.examples), questions(splits.train)).sum())
     return replace(domain, validation=splits.valid, in_training=in_training)

@@ -12,7 +12,8 @@ import numpy as np
 from scipy.special import softmax
 
 from limbeck.data import View, source, variants
-from limbeck.data.load import RationaleSettings, digest
+from limbeck.data.examples import digest
+from limbeck.data.load import RationaleSettings
 from limbeck.distributed import on_main_process
 from limbeck.errors import RecipeError
 from limbeck.files import read_json, sha256, write_json
@@ -60,13 +61,13 @@ def select_rationales(
     return rows, len(rationales) - total
 
 
-def soft_labels(examples: Sequence[Example], mentor: Path | None, task: Task, *, batch_size: int) -> list[Example]:
+def soft_labels(examples: Sequence[Example], mentor: Path | None, task: Task, *, batch_size: int) -> Sequence[Example]:
     """Return the examples with the probabilities of a mentor, a student of any size, in place of votes.
 
     Raises LimbeckError where it is no trained run whose student answers at once, or an example has no choices.
     """
     if mentor is None:
-        return list(examples)
+        return examples
     run = open_run(mentor)
     if run.recipe.objective.build().answer_view is not View.PREDICT:
         reason = (

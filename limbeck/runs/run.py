@@ -17,7 +17,8 @@ import yaml
 from filelock import FileLock, Timeout
 
 import limbeck
-from limbeck.data.load import Splits, digest
+from limbeck.data.examples import digest
+from limbeck.data.load import Splits
 from limbeck.distributed import is_main_process, process_count
 from limbeck.errors import DataError, FileError
 from limbeck.files import read_json, unwritable, write_json, write_text

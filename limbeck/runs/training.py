@@ -2,6 +2,7 @@
 
 import logging
 import time
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from importlib.resources import files
 from pathlib import Path
@@ -9,13 +10,15 @@ from typing import Any, get_args
 
 from transformers import TrainingArguments, set_seed
 
-from limbeck.data.load import DataSettings, RationaleSettings, Splits, digest, load
+from limbeck.cache import cached
+from limbeck.data.examples import ExampleTable, digest, has
+from limbeck.data.load import DataSettings, RationaleSettings, Splits, load
 from limbeck.data.mismatch import teacher_mismatch
 from limbeck.data.splits import refuse_overlap
 from limbeck.data.views import View, has_target, source, target
 from limbeck.distributed import gather, is_lost_connection, is_main_process, on_main_process
 from limbeck.errors import FileError, LimbeckError, ModelError, RecipeError
-from limbeck.files import disk_errors, read_json, sha256
+from limbeck.files import disk_errors, read_json, sha256, write_json
 from limbeck.hub import cached_revision
 from limbeck.metrics.graded import accuracy
 from limbeck.metrics.predict import choices_of, predict
@@ -36,6 +39,8 @@ from limbeck.training.dataset import TrainingSet, token_ids, tokenize
 from limbeck.training.trainer import Distiller, Trainer, training_arguments
 
 log = logging.getLogger(__name__)
+_BLOCK = 10_000  # examples whose labels are in memory at a time
+_COUNT = "count.json"
 QUICKSTART = Path(str(files("limbeck.runs") / "quickstart.yaml"))
 
 
@@ -115,11 +120,13 @@ def quickstart(out: Path, seed: int) -> list[Run]:
     return runs
 
 
-def _training_rows(recipe: Recipe, examples: Sequence[Example], task: Task) -> tuple[list[Example], dict[str, int]]:
+def _training_rows(recipe: Recipe, examples: Sequence[Example], task: Task) -> tuple[Sequence[Example], dict[str, int]]:
     """Return the examples as other runs' students see them, and counts of what they lack."""
-    size, choice = recipe.evaluation.batch_size, recipe.data.rationales or RationaleSettings()
-    rows, left_out = select_rationales(examples, choice, batch_size=size)
-    bare = sum(row.rationale is None for row in rows)
+    size, rows, left_out = recipe.evaluation.batch_size, examples, 0
+    if recipe.data.rationales or recipe.data.mentor:  # else rows may stay in their file
+        choice = recipe.data.rationales or RationaleSettings()
+        rows, left_out = select_rationales(examples, choice, batch_size=size)
+    bare = int((~has(rows, "rationale")).sum())
     notes = {"rationales_left_out": left_out, "rows_without_rationale": bare}
     return soft_labels(rows, recipe.data.mentor, task, batch_size=size), notes
 
@@ -183,17 +190,31 @@ def _tokenizer_texts(data: DataSettings, splits: Splits) -> Iterator[str]:
 
 
 def _count_labels(student: Student, splits: Splits, task: Task) -> dict[str, int]:
-    labels = sorted({example.label for example in splits.train})
-    ids = student.target_ids(labels)
-    lost = {label for label, row in zip(labels, ids, strict=True) if not task.equal(student.text(row), label)}
     doubtful_rows = 0
     for split in get_args(Split):
         rows = getattr(splits, split)
         if warning := teacher_mismatch(rows, task):
             log.warning("warning: %s split: %s", split, warning)
             doubtful_rows += len(rows)
-    inexpressible = sum(example.label in lost for example in splits.train)
-    return {"labels_inexpressible": inexpressible, "doubtful_teacher": doubtful_rows}
+    return {"labels_inexpressible": _inexpressible(splits.train, student, task), "doubtful_teacher": doubtful_rows}
+
+
+def _inexpressible(examples: Sequence[Example], student: Student, task: Task) -> int:
+    """Count the examples whose label the student cannot write; of a table once a machine."""
+
+    def count() -> int:
+        lost = 0
+        for start in range(0, len(examples), _BLOCK):
+            labels = Counter(example.label for example in examples[start : start + _BLOCK])
+            rows = zip(labels, student.target_ids(list(labels)), strict=True)
+            lost += sum(labels[label] for label, ids in rows if not task.equal(student.text(ids), label))
+        return lost
+
+    if not isinstance(examples, ExampleTable):
+        return count()
+    key = [digest(examples), student.codec.key(), task.key]
+    folder = cached("labels", key, lambda folder: write_json(folder / _COUNT, count()))
+    return int(read_json(folder / _COUNT))
 
 
 def _card(recipe: Recipe, student: Student) -> Card:

@@ -46,6 +46,11 @@ class Task:
     # a label's canonical text; None: no label
     read_label: Callable[[str], str | None] = str.strip
 
+    @property
+    def key(self) -> str:
+        """The task as far as its rows and labels depend on it."""
+        return f"{self.name} {self.choices} {self.equal.__qualname__} {self.read_label.__qualname__}"
+
 
 def is_right(task: Task, prediction: str, example: Example) -> bool:
     """Return whether `prediction` is the label or another of its answers."""

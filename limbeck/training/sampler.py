@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch.utils.data import Sampler
 
 _MEGASTEP = 256  # steps made of one random part of the examples
-Array = NDArray[np.int64]
+Array = NDArray[np.signedinteger]
 
 
 class StepShape(NamedTuple):

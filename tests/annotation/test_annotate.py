@@ -13,7 +13,7 @@ from limbeck.annotation.job import Job, annotate, plan
 from limbeck.annotation.prompts import prompt_file
 from limbeck.annotation.results import read_results, summary, training_examples
 from limbeck.data import read_rows
-from limbeck.data.load import digest
+from limbeck.data.examples import digest
 from limbeck.errors import LimbeckError, RecipeError
 from limbeck.files import read_json, write_json
 from tests.annotation.jobs import make_job

@@ -6,9 +6,9 @@ from dataclasses import replace
 
 import pytest
 
+from limbeck.data.examples import digest
 from limbeck.data.generated import GeneratedSource as Source
 from limbeck.data.generated import word_problems
-from limbeck.data.load import digest
 from limbeck.schema import Example
 from limbeck.tasks import evaluate, get
 

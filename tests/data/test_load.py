@@ -1,14 +1,16 @@
 """Settings, the way from them to splits, sources of several files, and the digest."""
 
+import logging
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from limbeck.data import DataSettings, Splits, load
-from limbeck.data.load import digest
-from limbeck.errors import LimbeckError
+from limbeck.data import DataSettings, Splits, load, sources
+from limbeck.data.examples import ExampleTable, digest
+from limbeck.data.mismatch import teacher_mismatch
+from limbeck.errors import DataError, LimbeckError
 from limbeck.schema import Example
 from tests.helpers.archives import file_settings, write_rows
 
@@ -101,6 +103,87 @@ def test_several_files_are_one_split(tmp_path: Path, monkeypatch: pytest.MonkeyP
     for source, reason in refused:
         with pytest.raises(LimbeckError, match=reason):
             load_files(source)
+
+
+LARGE = [
+    {
+        "input": f"Which {i % 40}?",
+        "choices": ["red", "green", f"blue {i % 40}"],
+        "label": None if i % 11 == 0 else i % 3,
+        "rationale": None if i % 7 == 0 else f"It is {i}, of {i % 40}.",
+        "teacher_label": None if i % 5 == 0 else (i + (i % 4 == 0)) % 3,
+    }
+    for i in range(120)
+]
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        {"labels": "teacher"},
+        {"keep": "correct", "train_fraction": 0.5},
+        {"labels": "teacher", "keep": "correct", "limit": 20, "seed": 3},
+    ],
+)
+def test_large_files_give_the_same_splits(
+    assets: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, changes: dict[str, Any]
+) -> None:
+    first, second = (write_rows(tmp_path / name, LARGE[i::2]) for i, name in enumerate(("a.jsonl", "b.jsonl")))
+    settings = file_settings({"train_file": [first, second], "test_file": first}, **changes)
+    small = load(settings)
+    assert not assets.exists()
+    monkeypatch.setattr(sources, "MAX_IN_MEMORY", 0)
+    for _ in range(2):
+        large = load(settings)
+        assert large.notes == small.notes
+        assert large.notes["test_in_train"] > 0
+        for split in ("train", "valid", "test"):
+            assert isinstance(getattr(large, split), ExampleTable)
+            assert tuple(getattr(large, split)) == getattr(small, split)
+            assert teacher_mismatch(getattr(large, split), settings.get_task()) == teacher_mismatch(
+                getattr(small, split), settings.get_task()
+            )
+    tables = set(assets.rglob("entries.npy"))
+    write_rows(second, [{**row, "rationale": "other"} for row in LARGE[1::2]])
+    assert {row.rationale for row in load(settings).train} >= {"other"}
+    assert set(assets.rglob("entries.npy")) > tables
+
+
+def test_mistakes_in_large_files(assets: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sources, "MAX_IN_MEMORY", 0)
+    good = [{"id": i, "input": f"q{i}", "label": "y"} for i in range(9)]
+    for bad, reason in (
+        ({"id": 3, "input": "q", "label": "y"}, r"a.jsonl:10: id: .*a.jsonl:4"),
+        ({"id": 10, "input": "q", "label": {"y": 2}}, r"a.jsonl:10: label"),
+        ({"id": 10, "input": "q", "choices": ["a", "b"], "label": "c"}, r"a.jsonl:10: label"),
+    ):
+        with pytest.raises(LimbeckError, match=reason):
+            load_files({"train_file": write_rows(tmp_path / "a.jsonl", [*good, bad])})
+    assert not list(assets.rglob("*.json"))
+
+
+def test_a_large_file_that_changes_while_it_is_read(
+    assets: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(sources, "MAX_IN_MEMORY", 0)
+    rows = [{"question": f"q{i}", "label": "y"} for i in range(30)]
+    path = write_rows(tmp_path / "a.jsonl", rows)
+
+    class Change(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:  # between its first and its second reading
+            write_rows(path, [*rows, rows[0]])
+
+    caplog.set_level(logging.INFO)
+    change, logger = Change(), logging.getLogger("limbeck.data.rows")
+    logger.addHandler(change)
+    try:
+        with pytest.raises(DataError, match=r"a\.jsonl: it changed"):
+            load_files({"train_file": path})
+    finally:
+        logger.removeHandler(change)
+    assert not list(assets.rglob("*.json"))
+    assert len(all_rows(load_files({"train_file": path}))) >= 30
 
 
 def test_a_mapped_column_may_be_in_some_files_only(tmp_path: Path) -> None:

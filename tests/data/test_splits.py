@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from limbeck.data.splits import carve, count_overlap, question_of, refuse_overlap, select
+from limbeck.data.examples import question_of
+from limbeck.data.splits import carve, count_overlap, refuse_overlap, select
 from limbeck.errors import LimbeckError
 from limbeck.schema import Example
 from limbeck.tasks import get

@@ -3,17 +3,19 @@
 import gzip
 import io
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from limbeck.data import read
+from limbeck.data import read, tables
 from limbeck.data.tables import csv_rows, json_rows, read_table
 from limbeck.errors import DataError, LimbeckError
 from tests.helpers.archives import file_settings
@@ -23,7 +25,7 @@ LINE_A, LINE_B = json.dumps(A), json.dumps(B)
 
 
 def rows_in(text: str, name: str = "r.json") -> list[dict[str, Any]]:
-    return [row for _, row in (csv_rows if name == "r.csv" else json_rows)(text, Path(name))]
+    return [row for _, row in (csv_rows if name == "r.csv" else json_rows)([text], Path(name))]
 
 
 @pytest.mark.parametrize(
@@ -43,10 +45,10 @@ def test_json_in_every_form(text: str) -> None:
 
 def test_locations_of_json_rows() -> None:
     text = f"\n{LINE_A}\n\n{json.dumps(B, indent=1)}\n{LINE_A}"
-    assert [location for location, _ in json_rows(text, Path("r.jsonl"))] == ["r.jsonl:2", "r.jsonl:4", "r.jsonl:8"]
-    assert json_rows(f"[{LINE_A}]", Path("r.json")) == [("r.json: item 1", A)]
+    assert [location for location, _ in json_rows([text], Path("r.jsonl"))] == ["r.jsonl:2", "r.jsonl:4", "r.jsonl:8"]
+    assert list(json_rows([f"[{LINE_A}]"], Path("r.json"))) == [("r.json: item 1", A)]
     chat = {"messages": [A, B]}
-    assert json_rows(json.dumps(chat), Path("r.json")) == [("r.json:1", chat)]
+    assert list(json_rows([json.dumps(chat)], Path("r.json"))) == [("r.json:1", chat)]
 
 
 cells = st.text(
@@ -87,6 +89,60 @@ def test_rows_that_are_bad_or_too_long_name_their_line(tmp_path: Path, text: str
     limits = {"max_row_bytes": 100} if "max_row_bytes" in location else {}
     with pytest.raises(DataError, match=f"{location}: " if not limits else location):
         read(file_settings({"train_file": path, **limits}))
+
+
+@hypothesis_settings(max_examples=100, deadline=None)
+@given(st.data())
+def test_rows_in_pieces_are_those_of_the_whole_text(data: st.DataObject) -> None:
+    name, text = data.draw(
+        st.sampled_from(
+            [
+                ("r.jsonl", f"\n{LINE_A}\n\n// by hand\n{json.dumps(B, indent=1)}\n{LINE_A},\n{LINE_B}{LINE_A}\n\n"),
+                ("r.json", f"[\n{LINE_A},\n{LINE_B},\n]\n"),
+                ("r.json", json.dumps({"version": "2.0", "data": [A, B]}, indent=1)),
+                ("r.csv", 'input;label\n\n"two\n\nlines";x\r\nb;"y\r\n"\n'),
+            ]
+        )
+    )
+    read = csv_rows if name == "r.csv" else json_rows
+    pieces, start = [], 0
+    for end in [i + 1 for i, character in enumerate(text) if character == "\n" and data.draw(st.booleans())]:
+        pieces, start = [*pieces, text[start:end]], end
+    assert list(read([*pieces, text[start:]], Path(name))) == list(read([text], Path(name)))
+
+
+def test_a_bad_row_is_found_without_reading_on(tmp_path: Path) -> None:
+    def pieces() -> Iterator[str]:
+        yield f'{LINE_A}\n{{"input": nothing}}\n'
+        yield from (LINE_A for _ in range(3))
+        raise AssertionError("all was read")
+
+    with pytest.raises(DataError, match=r"r\.jsonl:2"):
+        list(json_rows(pieces(), Path("r.jsonl")))
+
+
+def test_files_larger_than_a_piece(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = [{"input": f"caf\u00e9 {i}", "label": "\U0001f600" * (i % 7)} for i in range(99)]
+    monkeypatch.setattr(tables, "_PIECE", 50)
+    text = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
+    for name, content in {
+        "r.jsonl": text.encode("utf-8-sig"),
+        "r.jsonl.gz": gzip.compress(text.encode()),
+        "r.jsonl.zst": pa.compress(text.encode(), codec="zstd", asbytes=True),
+        "r.csv": pd.DataFrame(rows).to_csv(index=False).encode(),
+    }.items():
+        (tmp_path / name).write_bytes(content)
+        assert read_table(tmp_path / name)[-1] == (f"{tmp_path / name}:{99 + name.endswith('csv')}", rows[-1])
+        assert [row for _, row in read_table(tmp_path / name)] == rows
+    (tmp_path / "r.jsonl").write_bytes(text.encode() + b'{"input": "\xe9"}\n')
+    with pytest.raises(DataError, match=r"r\.jsonl:100: not UTF-8"):
+        read_table(tmp_path / "r.jsonl")
+    table = pa.Table.from_pylist(rows)
+    with pq.ParquetWriter(tmp_path / "r.parquet", table.schema) as writer:
+        for start in (0, 40):
+            writer.write_table(table[start : start + 40 + 19 * (start > 0)])
+    assert [row for _, row in read_table(tmp_path / "r.parquet")] == rows
+    assert read_table(tmp_path / "r.parquet")[-1][0].endswith("row 99")
 
 
 def test_files_by_suffix_and_compression(tmp_path: Path) -> None:

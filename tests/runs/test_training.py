@@ -12,6 +12,7 @@ import yaml
 from safetensors.torch import load_file
 from transformers import AutoModelForSeq2SeqLM, AutoTokenizer
 
+from limbeck.data import sources
 from limbeck.errors import DataError, FileError, LimbeckError, ModelError
 from limbeck.runs import evaluate, open_run, train
 from limbeck.runs.run import InUseError, Run
@@ -131,6 +132,25 @@ def test_labels_are_checked_against_a_pretrained_tokenizer(tmp_path):
     folder = builders.bart(tmp_path / "bart")  # knows few words: most labels come back as <unk>
     run = train(tiny(student={"name": str(folder), "max_target_length": 16}), tmp_path / "run")
     assert run.results["notes"]["labels_inexpressible"] > 20
+
+
+def test_a_run_on_a_large_file_is_the_same_and_notices_changed_rows(assets, tmp_path, monkeypatch):
+    rows = [{"input": f"What is {i} + 1?", "label": f"{i + 1}", "rationale": f"One more than {i}."} for i in range(40)]
+    path = write_rows(tmp_path / "rows.jsonl", rows)
+    recipe = tiny(data={"task": "custom", "answer": "number", "source": {"kind": "files", "train_file": str(path)}})
+    small = train(recipe, tmp_path / "small")
+    assert not assets.exists()
+    monkeypatch.setattr(sources, "MAX_IN_MEMORY", 0)
+    large = train(recipe, tmp_path / "large")
+    assert list(assets.rglob("source_ids.npy"))
+    assert large.provenance["data"] == small.provenance["data"]
+    assert large.results["notes"] == small.results["notes"]
+    assert len({(run.model / "model.safetensors").read_bytes() for run in (small, large)}) == 1
+    assert rows_of(large.predictions("test")) == rows_of(small.predictions("test"))
+    (large.path / "results.json").unlink()
+    write_rows(path, [*rows[:-1], {**rows[-1], "rationale": "Changed."}])
+    with pytest.raises(DataError, match="data changed"):
+        train(recipe, large.path, resume=True)
 
 
 def test_killed_and_resumed_ends_in_the_same_weights(tmp_path):

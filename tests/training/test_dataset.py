@@ -1,23 +1,31 @@
 """Training sets against a call of the tokenizer for each text."""
 
 from collections import Counter
+from dataclasses import replace
+from pathlib import Path
 from unittest import mock
 
+import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from limbeck.data import View, target
+from limbeck.data.examples import ExampleTable
 from limbeck.errors import LimbeckError
+from limbeck.models import StudentSettings
+from limbeck.models.loading import load
 from limbeck.models.student import Student
 from limbeck.notes import lines_of
 from limbeck.objectives import METHODS
 from limbeck.schema import Example
+from limbeck.tasks import get
 from limbeck.training import dataset
 from limbeck.training.dataset import tokenize
+from tests.helpers import decoders
 from tests.helpers.tokenizers import KINDS
 from tests.models.test_tokenization import ODD, SPECIAL, WORDS, student
-from tests.training.small import PARTIAL, SEVERAL, scratch
+from tests.training.small import EXAMPLES, PARTIAL, SEVERAL, scratch
 
 VIEWS = (View.PREDICT, View.EXPLAIN)
 text = st.one_of(
@@ -108,6 +116,77 @@ def test_a_rationale_is_drawn_an_epoch():
     soft = tokenize(SEVERAL, METHODS["soft"].views, pupil, draw_seed=1)
     assert len(soft[0][View.EXPLAIN]) == 1
     assert [shown.weight for shown in soft[0][View.CHOICES]] == [0.75, 0.25]
+
+
+@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    st.lists(st.sampled_from([*PARTIAL, *SEVERAL]), min_size=1, max_size=7),
+    st.sampled_from([VIEWS, (View.RATIONALE_FIRST,), METHODS["soft"].views, (*VIEWS, View.REVERSE_QUESTION)]),
+    st.sampled_from([None, 1]),
+    st.integers(1, 4),
+)
+def test_examples_in_a_file_have_the_same_ids(assets, examples, views, draw_seed, block):
+    pupil, examples = scratch(), [*examples, SEVERAL[0]]
+    table = ExampleTable.cached(repr(examples), iter(examples))
+    expected = tokenize(examples, views, pupil, draw_seed=draw_seed)
+    with mock.patch.object(dataset, "_BLOCK", block):
+        made = tokenize(table, views, pupil, draw_seed=draw_seed)
+    opened = tokenize(table, views, pupil, draw_seed=draw_seed)
+    assert isinstance(opened.sources.ids.base, np.memmap)
+    for data in (made, opened):
+        assert (data.views, data.notes, data.draw_seed) == (expected.views, expected.notes, draw_seed)
+        assert data.lengths.tolist() == expected.lengths.tolist()
+        assert [plain(data[i]) for i in range(len(data))] == [plain(expected[i]) for i in range(len(expected))]
+        for view, lengths in expected.target_lengths.items():
+            assert data.target_lengths[view].tolist() == lengths.tolist()
+
+
+def plain(ids):
+    return {
+        view: [(row.source.tolist(), row.target.tolist(), row.weight) for row in rows] for view, rows in ids.items()
+    }
+
+
+def test_changed_rows_settings_and_files_are_not_taken_from_the_cache(assets, tmp_path):
+    def folders() -> set[Path]:
+        return {path.parent for path in assets.rglob("source_ids.npy")}
+
+    def tokens(rows=EXAMPLES, views=VIEWS, pupil=None, draw_seed=None) -> dataset.TrainingSet:
+        return tokenize(ExampleTable.cached(repr(rows), rows), views, pupil or scratch(), draw_seed=draw_seed)
+
+    first = tokens()
+    (folder,) = folders()
+    tokens(draw_seed=None)
+    assert folders() == {folder}
+    shorter, other = scratch(), scratch()
+    shorter.max_target_length -= 1
+    other.codec.tokenizer.add_tokens(["points"])
+    model = decoders.decoder(tmp_path / "gpt2", "gpt2")
+    prompts = [
+        load(StudentSettings(name=str(model), template=template), [], get("svamp")) for template in ("plain", "prefix")
+    ]
+    for count, changes in enumerate(
+        [
+            {"rows": EXAMPLES[:-1]},
+            {"rows": [*EXAMPLES[:-1], replace(EXAMPLES[-1], label="7")]},
+            {"views": (View.PREDICT,)},
+            {"draw_seed": 1},
+            {"pupil": shorter},
+            {"pupil": other},
+            *({"pupil": pupil} for pupil in prompts),
+        ],
+        start=2,
+    ):
+        tokens(**changes)
+        assert len(folders()) == count
+    tokens(draw_seed=2)  # draws are of an epoch, not of the ids
+    assert len(folders()) == count
+    path, expected = folder / "target_ids.npy", first.targets.ids.tolist()
+    content = bytearray(path.read_bytes())
+    content[-4] ^= 1
+    path.write_bytes(content)
+    assert np.load(path).tolist() != expected
+    assert tokens().targets.ids.tolist() == expected
 
 
 @pytest.mark.parametrize(("setting", "lengths"), [("source", (24, 512)), ("target", (512, 24))])
