@@ -56,7 +56,7 @@ class TrainingSettings(Settings):
     torch_compile: bool = False
     dataloader_num_workers: int = 0
 
-    fsdp: bool = Field(False, description="true: shard weights and optimizer over processes (FSDP2)")
+    fsdp: bool | None = Field(None, description="true: shard weights and optimizer over processes (FSDP2)")
     fsdp_config: dict[str, Any] | str | None = None
     deepspeed: dict[str, Any] | str | None = Field(None, description="DeepSpeed's settings or their file")
     ddp_backend: str | None = None

@@ -60,7 +60,7 @@ class InProcess:
 
     slots, exitcode = 1, 0
 
-    def __init__(self, _) -> None:
+    def __init__(self, *_) -> None:
         pass
 
     def start(self, _slot, cell, out):

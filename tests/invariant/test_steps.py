@@ -25,4 +25,5 @@ def test_twenty_steps_are_as_they_were(objective, kind, students, reference):
     package.limbeck("train", "recipe.yaml", "--json", "--out", str(run))
     steps = package.steps(run)
     assert {len(values) for values in steps.values()} == {20}
-    reference(f"steps-{kind}").check(objective, steps)
+    # twenty steps multiply the rounding of other processors, by up to 3e-6 so far
+    reference(f"steps-{kind}").check(objective, steps, 1e-5)

@@ -64,7 +64,7 @@ def test_two_processes_write_the_run_of_one(fsdp, tmp_path):
     assert files[0] == files[1]
 
 
-@pytest.mark.parametrize(("victim", "fsdp"), [(0, False), (1, True)])
+@pytest.mark.parametrize(("victim", "fsdp"), [(0, False), pytest.param(1, True, marks=pytest.mark.slow)])
 def test_a_run_ends_with_any_of_its_processes_and_goes_on_as_if_none_had_been_killed(victim, fsdp, tmp_path):
     path, out = recipe(tmp_path, 2, fsdp=fsdp), tmp_path / "run"
     words = ("train", str(path), "--resume", "--out", str(out))
