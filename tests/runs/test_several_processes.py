@@ -85,6 +85,13 @@ def test_a_run_ends_with_any_of_its_processes_and_goes_on_as_if_none_had_been_ki
     resumed, unbroken = weights_of(open_run(out)), weights_of(open_run(tmp_path / "unbroken"))
     assert all(torch.equal(resumed[name], unbroken[name]) for name in unbroken)
 
+    # stopped while it was measured
+    (out / "results.json").unlink()
+    shutil.rmtree(out / "model")
+    processes = Forked.several(2, *words)
+    assert [process.wait() for process in processes] == [0, 0], processes[0].text
+    assert all(torch.equal(weights_of(open_run(out))[name], unbroken[name]) for name in unbroken)
+
     # alone, with steps of as many examples
     values = yaml.safe_load(path.read_text())
     with pytest.raises(FileError):
