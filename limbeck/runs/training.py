@@ -99,16 +99,22 @@ def train(
         training = _fit(run, student, valid, card=card, training_set=training_set, arguments=arguments)
         if is_main_process() and not run.model.exists():  # it does after a stop while it was measured
             save_student(student, card, run.model)
-        results: dict[str, Any] = {"task": task.name, "objective": objective.name, "seed": recipe.seed}
-        for domain in domains:
-            rationales = recipe.evaluation.rationales and domain.name != "valid"
-            size, path = recipe.evaluation.batch_size, run.predictions(domain.name)
-            measured, _ = measure(student, card, domain, path=path, rationales=rationales, batch_size=size)
-            results = domain.add(measured, results)
+        results = _measure(run, student, card, domains)
         training = {"examples": len(training_set), **texts, **training}
         results |= {"training": training, "notes": notes, "finished": now()}
         on_main_process(lambda: run.write_results(results))
     return run
+
+
+def _measure(run: Run, student: Student, card: Card, domains: Sequence[Domain]) -> dict[str, Any]:
+    recipe = run.recipe
+    results: dict[str, Any] = {"task": recipe.data.task, "objective": card.objective, "seed": recipe.seed}
+    for domain in domains:
+        rationales = recipe.evaluation.rationales and domain.name != "valid"
+        size, path = recipe.evaluation.batch_size, run.predictions(domain.name)
+        measured, _ = measure(student, card, domain, path=path, rationales=rationales, batch_size=size)
+        results = domain.add(measured, results)
+    return results
 
 
 def quickstart(out: Path, seed: int) -> list[Run]:

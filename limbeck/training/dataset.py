@@ -108,18 +108,19 @@ def tokenize(
     `ExampleTable` are mapped from files in the cache.
     """
     if not isinstance(examples, ExampleTable):
-        return _tokenized(examples, views, student, draw_seed, _in_memory)
+        return _tokenized(examples, views, student, draw_seed=draw_seed, store=_in_memory)
     limits = [student.max_source_length, student.max_target_length]
     key = [digest(examples), list(views), student.codec.key(), limits, draw_seed is None]
 
     def build(folder: Path) -> None:
-        _save(_tokenized(examples, views, student, draw_seed, partial(_in_file, folder)), folder)
+        store = partial(_in_file, folder)
+        _save(_tokenized(examples, views, student, draw_seed=draw_seed, store=store), folder)
 
     return _opened(cached("tokens", key, build), tuple(views), draw_seed)
 
 
 def _tokenized(
-    examples: Sequence[Example], views: Sequence[View], student: Student, draw_seed: int | None, store: Store
+    examples: Sequence[Example], views: Sequence[View], student: Student, *, draw_seed: int | None, store: Store
 ) -> TrainingSet:
     for view in views:
         if not any(has_target(example, view) for example in examples):
