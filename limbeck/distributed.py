@@ -34,7 +34,7 @@ def on_main_process(action: Callable[[], Item]) -> Item:
     """Return the result of an action of the main process in all; raise its exception in all."""
     if process_count() == 1:
         return action()
-    from accelerate.utils import broadcast_object_list  # type: ignore[import-untyped]
+    from accelerate.utils import broadcast_object_list
 
     outcome: list[Any] = [None, None]
     if is_main_process():
@@ -60,7 +60,7 @@ def gather(items: Sequence[Item]) -> list[Item]:
 def disconnect() -> None:
     """End the connection to the other processes, or torch would warn."""
     if process_count() > 1:
-        from accelerate import PartialState  # type: ignore[import-untyped]
+        from accelerate import PartialState
 
         PartialState().destroy_process_group()
 
@@ -85,6 +85,7 @@ def one_error() -> Iterator[None]:
 
 
 def is_lost_connection(error: Exception) -> bool:
+    """Return True for an error of gloo or NCCL, which torch has no class of its own for."""
     return isinstance(error, RuntimeError) and re.search("gloo|NCCL", str(error)) is not None
 
 

@@ -92,9 +92,7 @@ def _word_sign(examples: Sequence[Example]) -> str | None:
     if z_score(list(zip(indices, indices[1:] + indices[:1], strict=True))) < max(_MIN_Z, _MIN_DEVIATIONS * sqrt(n)):
         return f"its rationales share no more words or numbers with their questions than with others' (n = {n})"
     for shift in _SHIFTS:  # in sorted rows, a shifted rationale is nearer than a random one
-        if (
-            z_score([(i, i + shift) for i in indices if 0 <= i + shift < len(explained) and explained[i + shift]])
-            < -_MIN_Z
-        ):
+        inside = [index for index in indices if 0 <= index + shift < len(explained)]
+        if z_score([(index, index + shift) for index in inside if explained[index + shift]]) < -_MIN_Z:
             return f"its rationales fit the questions {shift:+} row away better than their own (n = {n})"
     return None

@@ -36,7 +36,7 @@ Axis = Annotated[list[Any] | dict[str, Fields], BeforeValidator(_check_axis)]
 
 
 class Resources(Settings):
-    """What each cell is trained on."""
+    """The hardware that each cell is trained on."""
 
     gpus: int = Field(1, ge=1, description="GPUs of one machine, a process on each")
 

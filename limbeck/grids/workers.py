@@ -107,7 +107,7 @@ def log_to(path: Path) -> None:
 
 
 class LocalWorkers:
-    """Processes of this machine: by default one for as many GPUs as a cell has, or for two cores, without GPUs.
+    """Processes of this machine: by default as many as it has GPUs for, or one for two cores where it has none.
 
     Each sees its GPUs and has its share of the cores as threads, unless OMP_NUM_THREADS is set. Raises LimbeckError
     where there are fewer GPUs than a cell needs.
@@ -129,14 +129,14 @@ class LocalWorkers:
             self._context.set_forkserver_preload(["limbeck.runs.training"])
         self._processes: list[BaseProcess] = []
 
-    def gpu(self, slot: int) -> str | None:
+    def gpus(self, slot: int) -> str | None:
         """Return a slot's GPUs by their names in CUDA_VISIBLE_DEVICES."""
         first = slot * self._share
         names = [self._gpus[number % len(self._gpus)] for number in range(first, first + self._share) if self._gpus]
         return ",".join(names) if names else None
 
     def start(self, slot: int, cell: GridCell, out: Path) -> BaseProcess:
-        process = self._context.Process(target=_run, args=(self.gpu(slot), self.threads, (cell, out, Path.cwd())))
+        process = self._context.Process(target=_run, args=(self.gpus(slot), self.threads, (cell, out, Path.cwd())))
         # Ctrl-C reaches every process of the group; only this one answers
         mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
         try:

@@ -127,7 +127,7 @@ class MarginTerm:
 
 def around(columns: Sequence[Tensor]) -> list[tuple[Tensor, Tensor]]:
     """Return what the processes before and after this one have of each column `[B, ...]`, with rows of 0 as padding."""
-    from accelerate.utils import gather, pad_across_processes  # type: ignore[import-untyped]
+    from accelerate.utils import gather, pad_across_processes
 
     pairs = []
     for column in columns:

@@ -126,10 +126,11 @@ class Run:
         if fields := ", ".join(sorted(changed - {*_STEP})):
             advice = "give another --out (and --from that run to train it further)"
             raise FileError(f"holds a run whose recipe differs in {fields:.200}; {advice}", path=self.path)
-        begun, now = (math.prod(settings[name] for name in _STEP) for settings in (earlier, present))
-        begun, now = begun * run.provenance["machine"].get("processes", 1), now * process_count()
-        if begun != now and not self.finished:
-            reason = f"began with steps of {begun} examples, and {process_count()} processes would take {now}"
+        batches = [math.prod(settings[name] for name in _STEP) for settings in (earlier, present)]
+        first_step = batches[0] * run.provenance["machine"].get("processes", 1)
+        next_step = batches[1] * process_count()
+        if first_step != next_step and not self.finished:
+            reason = f"began with steps of {first_step} examples; {process_count()} processes would take {next_step}"
             raise FileError(f"{reason}; change {' or '.join(_STEP)}", path=self.path)
 
     def begin(self, origin: dict[str, Any]) -> None:

@@ -76,7 +76,9 @@ def train(
         for domain in domains:
             choices_of(student, domain.examples, domain.task, answer_view=card.answer_view)
     if recipe.training.fsdp and card.engine != "transformers":
-        raise RecipeError("FSDP needs `transformers`; evaluate with another later", field="evaluation.engine")
+        raise RecipeError(
+            "FSDP validates with `transformers`; give another to `limbeck evaluate`", field="evaluation.engine"
+        )
     if recipe.evaluation.rationales or card.answers == "generate":
         student.engine(card.engine)
     training_set = tokenize(training_rows, objective.views, student, draw_seed=recipe.draw_seed)

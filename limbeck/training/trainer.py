@@ -8,19 +8,16 @@ import math
 import os
 import sys
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 import transformers
-from accelerate import DistributedType, FullyShardedDataParallelPlugin, PartialState  # type: ignore[import-untyped]
-from accelerate.utils import save_fsdp_optimizer  # type: ignore[import-untyped]
+from accelerate.utils import save_fsdp_optimizer
 from torch import Tensor, nn
 from torch.distributed.checkpoint.state_dict import StateDictOptions, set_model_state_dict
-from torch.distributed.fsdp import CPUOffloadPolicy, FSDPModule, MixedPrecisionPolicy, StateDictType
 from torch.utils.data import DataLoader
 from transformers import (
     PreTrainedModel,
@@ -45,6 +42,7 @@ from limbeck.objectives.fused import Targets, gradient_shares, losses, term_coun
 from limbeck.training.dataset import TrainingSet
 from limbeck.training.sampler import BucketSampler, StepShape
 from limbeck.training.settings import TrainingSettings
+from limbeck.training.sharding import is_sharded, prepare_sharding, whole_weights
 
 _MODEL = "student.model."  # before the names of a Distiller's weights
 # settings under transformers' names that limbeck applies itself
@@ -221,29 +219,9 @@ class Trainer(transformers.Trainer):
 
     def create_accelerator_and_postprocess(self) -> None:
         super().create_accelerator_and_postprocess()
-        options, state = self.args.fsdp_plugin_args, self.accelerator.state
-        if options is not None and state.distributed_type == DistributedType.MULTI_CPU:  # which accelerate leaves whole
-            state.fsdp_plugin = FullyShardedDataParallelPlugin(**options)
-            state.distributed_type = PartialState._shared_state["distributed_type"] = DistributedType.FSDP
-            self.is_fsdp_enabled = True
-        if self.is_deepspeed_enabled and state.deepspeed_plugin.zero_stage == 3:
+        self.is_fsdp_enabled = prepare_sharding(self.accelerator, self.args)
+        if self.is_deepspeed_enabled and self.accelerator.state.deepspeed_plugin.zero_stage == 3:
             raise RecipeError("stage 3 hides the head's weights; use training.fsdp", field="training.deepspeed")
-        if self.is_fsdp_enabled:
-            plugin, narrow = state.fsdp_plugin, {"bf16": torch.bfloat16, "fp16": torch.float16}
-            plugin.cpu_ram_efficient_loading = False  # which would untie the head; every process has loaded the weights
-            if self.args.mixed_precision in narrow:  # not accelerate's, which rounds gradients and the terms' counts
-                plugin.mixed_precision_policy = MixedPrecisionPolicy(
-                    narrow[self.args.mixed_precision], torch.float32, cast_forward_inputs=False
-                )
-            if plugin.fsdp_version != 2 or plugin.state_dict_type != StateDictType.FULL_STATE_DICT:
-                advice = "accelerate launch: --fsdp_version 2 --fsdp_state_dict_type FULL_STATE_DICT"
-                raise RecipeError(f"needs version 2 and FULL_STATE_DICT ({advice})", field="training.fsdp_config")
-            if isinstance(plugin.cpu_offload, CPUOffloadPolicy):
-                raise RecipeError("cpu_offload is not possible", field="training.fsdp_config")
-            if self.args.save_strategy == "no":
-                raise RecipeError(
-                    "the weights are collected from a checkpoint: not `no`", field="training.save_strategy"
-                )
 
     def fit(self) -> None:
         """Train, from the newest complete checkpoint if any; leave the best weights, whole, in the student."""
@@ -304,8 +282,9 @@ class Trainer(transformers.Trainer):
             terms = {name: total / n for name, total in sums.items() if (n := counts[name])}
             logs["loss"] = self.distiller.objective.weighted(terms)
             logs.update({f"term_{name}": value for name, value in terms.items()})
-            shares = self._over_processes(self._shares)  # of each process, so their mean
-            logs.update({f"share_{name}": share / sum(shares.values()) for name, share in shares.items()})
+            shares = self._over_processes(self._shares)
+            total_share = sum(shares.values()) or 1  # of each process's own, 0 of one without examples
+            logs.update({f"share_{name}": share / total_share for name, share in shares.items()})
             for name, total in ceilings.items():
                 if name in terms:
                     ceiling = total / counts[name]
@@ -326,7 +305,7 @@ class Trainer(transformers.Trainer):
     def evaluate(
         self, eval_dataset: Any = None, ignore_keys: Any = None, metric_key_prefix: str = "eval"
     ) -> dict[str, float]:
-        with _whole_weights(self.distiller, self.accelerator.state):
+        with whole_weights(self.distiller, self.accelerator):
             values = self.validate() | self._validation_loss()
         metrics = {f"{metric_key_prefix}_{name}": value for name, value in values.items()}
         self.log(metrics)
@@ -381,7 +360,7 @@ class Trainer(transformers.Trainer):
 
     def _load_from_checkpoint(self, resume_from_checkpoint: str, model: nn.Module | None = None) -> None:
         student_model = self.distiller.student.model
-        if any(isinstance(module, FSDPModule) for module in self.distiller.modules()):
+        if is_sharded(self.distiller):
             weights = _checkpoint_model(resume_from_checkpoint).state_dict() if is_main_process() else {}
             options = StateDictOptions(full_state_dict=True, broadcast_from_rank0=True)
             set_model_state_dict(student_model, weights, options=options)
@@ -408,19 +387,6 @@ def _checkpoint_model(checkpoint: str) -> PreTrainedModel:
     return model
 
 
-@contextmanager
-def _whole_weights(distiller: Distiller, state: Any) -> Iterator[None]:
-    """Hold all weights in every process, so that each may call the layers as often as it likes."""
-    units: list[Any] = [module for module in distiller.modules() if isinstance(module, FSDPModule)]
-    for unit in units:
-        unit.set_reshard_after_forward(False, recurse=False)
-        unit.unshard()
-    yield
-    for unit in units:
-        unit.set_reshard_after_forward(unit is not distiller and state.fsdp_plugin.reshard_after_forward, recurse=False)
-        unit.reshard()
-
-
 def _newest_state(folder: Path) -> TrainerState | None:
     """Return the state of the newest complete checkpoint in a folder, if any."""
     states = filter(None, map(_state, folder.glob("checkpoint-*")))
@@ -437,7 +403,7 @@ def _state(checkpoint: Path) -> TrainerState | None:
 
 
 class _Collator:
-    """The student's collator, and for a process without examples in a step one that counts for nothing."""
+    """The student's collator, which turns no examples, a process's share of a short step, into a row without weight."""
 
     def __init__(self, distiller: Distiller, training_set: TrainingSet) -> None:
         self._collate = distiller.student.collator(distiller.objective.reads_padding)
@@ -454,7 +420,7 @@ class _Collator:
 
 
 class _Epoch(TrainerCallback):
-    """The epoch of a training set, by which it draws rationales, and of its order."""
+    """A callback that tells the epoch to the training set, which draws rationales by it, and to the sampler."""
 
     def __init__(self, training_set: TrainingSet, sampler: BucketSampler) -> None:
         self._training_set, self._sampler = training_set, sampler

@@ -185,7 +185,7 @@ def test_processes_share_gpus_and_cores(monkeypatch):
     monkeypatch.setattr("torch.cuda.device_count", lambda: 2)
     assert LocalWorkers(None).slots == 2
     workers = LocalWorkers(3)
-    assert [workers.gpu(slot) for slot in range(3)] == ["3", "5", "3"]
+    assert [workers.gpus(slot) for slot in range(3)] == ["3", "5", "3"]
     assert workers.threads == max(1, len(os.sched_getaffinity(0)) // 3)
 
 
@@ -193,7 +193,7 @@ def test_a_slot_has_as_many_gpus_as_a_cell_needs(monkeypatch):
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "3,5,6,7,8")
     monkeypatch.setattr("torch.cuda.device_count", lambda: 5)
     workers = LocalWorkers(None, 2)
-    assert [workers.gpu(slot) for slot in range(workers.slots)] == ["3,5", "6,7"]
+    assert [workers.gpus(slot) for slot in range(workers.slots)] == ["3,5", "6,7"]
     with pytest.raises(LimbeckError):
         LocalWorkers(None, 6)
 
