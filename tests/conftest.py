@@ -2,6 +2,7 @@
 
 import gc
 import os
+import shutil
 import signal
 from collections.abc import Iterator
 from pathlib import Path
@@ -58,3 +59,16 @@ def dss() -> Path:
     if not path.is_dir():
         pytest.skip(f"the released data are not at {path}; set LIMBECK_DSS to where they are")
     return path
+
+
+@pytest.fixture(scope="module")  # while playwright is open, no other test of this process can run an event loop
+def chromium():
+    """The machine's Chromium: $LIMBECK_CHROMIUM, one on the path, or /usr/bin/chromium."""
+    sync_api = pytest.importorskip("playwright.sync_api")
+    path = os.environ.get("LIMBECK_CHROMIUM") or shutil.which("chromium") or "/usr/bin/chromium"
+    if not Path(path).is_file():
+        pytest.skip(f"no Chromium at {path}: install it, or set LIMBECK_CHROMIUM to where it is")
+    with sync_api.sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox", "--disable-gpu"])
+        yield browser
+        browser.close()

@@ -15,6 +15,7 @@ from limbeck.cli import terminal
 from limbeck.cli.annotation import annotate_app
 from limbeck.cli.grids import grid
 from limbeck.cli.metrics import EVALUATE_EXAMPLES, calibrate, compare, evaluate, judge, print_accuracy
+from limbeck.cli.serving import SERVE_EXAMPLES, serve
 from limbeck.cli.terminal import argument, option, print_json, print_table
 from limbeck.distributed import disconnect, is_main_process, one_error, process_count
 from limbeck.errors import LimbeckError, RecipeError
@@ -208,6 +209,7 @@ def report(
 
 
 app.command(epilog=EVALUATE_EXAMPLES)(evaluate)
+app.command(epilog=SERVE_EXAMPLES)(serve)
 for verb in (grid, calibrate, compare, judge):
     app.command()(verb)
 

@@ -104,9 +104,13 @@ def read_rows(
 
 def read_later_rows(path: Path, columns: Columns, task: Task) -> list[Example]:
     """Read examples, labelled or not; columns that the file lacks go by limbeck's or the usual names."""
-    tables = read_files([path])
-    present: Columns = {column: source for column, source in columns.items() if _has(_names(tables[0]), source)}
-    return read_examples({"": tables}, present, task, labelled=False)[""]
+    return read_later_table(read_files([path])[0], columns, task)
+
+
+def read_later_table(table: Table, columns: Columns, task: Task) -> list[Example]:
+    """Read the examples of a table as `read_later_rows` does."""
+    present: Columns = {column: source for column, source in columns.items() if _has(_names(table), source)}
+    return read_examples({"": [table]}, present, task, labelled=False)[""]
 
 
 def read_files(paths: Iterable[Path], max_row_bytes: int = MAX_ROW_BYTES) -> list[list[TableRow]]:

@@ -53,6 +53,7 @@ class Student(nn.Module, ABC):
         self.pad_id = int(generation_config.pad_token_id)
         self.max_source_length = max_source_length
         self.max_target_length = max_target_length
+        self._engines: dict[EngineName, Engine] = {}  # of weights that no longer change
 
     prompts: Prompts | None = None  # of a decoder-only student
 
@@ -95,6 +96,8 @@ class Student(nn.Module, ABC):
 
     def engine(self, name: EngineName) -> Engine:
         """Return the engine for the present weights; raise ModelError if it cannot run them."""
+        if name in self._engines:
+            return self._engines[name]
         if name != "transformers":
             window = getattr(self.model.config.get_text_config(), "sliding_window", None)
             if window is not None and window < self.max_source_length + self.max_target_length:
@@ -104,6 +107,10 @@ class Student(nn.Module, ABC):
                 )
             return ct2_engine(self.model, "int8" if name == "ctranslate2-int8" else "float32")
         return lambda batch, limit, done: [ids for ids, _ in search(self.model, batch, limit, done)]
+
+    def keep_engine(self, name: EngineName) -> None:
+        """Convert the weights to the engine once, for a student that is not trained any further."""
+        self._engines[name] = self.engine(name)
 
     def generate(
         self, texts: Texts, *, batch_size: int, title: str | None = None, engine: EngineName = "transformers"

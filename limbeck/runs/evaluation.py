@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from limbeck.data.rows import read_later_rows
+from limbeck.data.rows import Columns, read_later_rows
 from limbeck.data.views import View
 from limbeck.distributed import is_main_process
 from limbeck.errors import DataError, LimbeckError, RecipeError
@@ -118,19 +118,43 @@ def predict_file(
     results of `measure` over the rows with a label, and the number of `rows`. Raises LimbeckError if the student is
     missing or cannot do what is asked, a row is wrong, or the target not writable.
     """
-    model, source, target = Path(model), Path(source), Path(target)
+    source, target = Path(source), Path(target)
     check_writable(target, source)
-    model = model / "model" if (model / "model").is_dir() else model
-    changes = {"engine": engine, "answers": answers, "votes": votes, "temperature": temperature}
-    student, card = _open(model, changes)
-    if rationales and card.rationale_view is None:
-        raise _no_rationales(card.objective)
-    task = get(card.task, card.choices, card.answer)
-    recipes = [*model.glob("recipe.yaml"), *model.parent.glob("recipe.yaml")]
-    rows = read_later_rows(source, load_recipe(recipes[0]).data.columns if recipes else {}, task)
-    domain = Domain(source.name, "test", task, tuple(rows))
-    results, _ = measure(student, card, domain, path=target, rationales=rationales, batch_size=batch_size)
+    trained = open_trained(
+        Path(model), {"engine": engine, "answers": answers, "votes": votes, "temperature": temperature}
+    )
+    if rationales:
+        trained.check_rationales()
+    rows = read_later_rows(source, trained.columns, trained.task)
+    domain = Domain(source.name, "test", trained.task, tuple(rows))
+    results, _ = measure(
+        trained.student, trained.card, domain, path=target, rationales=rationales, batch_size=batch_size
+    )
     return {**results, "rows": len(rows)}
+
+
+@dataclass(frozen=True)
+class TrainedStudent:
+    """A student as it was measured, its task, and the names of its rows' columns."""
+
+    student: Student
+    card: Card
+    task: Task
+    columns: Columns
+
+    def check_rationales(self) -> None:
+        """Raise RecipeError if the student learned no rationales."""
+        if self.card.rationale_view is None:
+            raise _no_rationales(self.card.objective)
+
+
+def open_trained(model: Path, changes: Mapping[str, Any]) -> TrainedStudent:
+    """Open a run's folder or its `model/`, with `changes` of `AnswerSettings` other than None. Raises LimbeckError."""
+    model = model / "model" if (model / "model").is_dir() else model
+    student, card = _open(model, changes)
+    recipes = [*model.glob("recipe.yaml"), *model.parent.glob("recipe.yaml")]
+    columns = load_recipe(recipes[0]).data.columns if recipes else {}
+    return TrainedStudent(student, card, get(card.task, card.choices, card.answer), columns)
 
 
 def measure(
@@ -266,7 +290,7 @@ def _with_teacher(path: Path, examples: Sequence[Example], task: Task) -> tuple[
 
 
 def _no_rationales(objective: str) -> RecipeError:
-    return RecipeError(f"a student of {objective} learns no rationales; train one with dss or mi")
+    return RecipeError(f"a student of {objective} learns none; train one with dss or mi", field="rationale")
 
 
 def _open(model: Path, changes: Mapping[str, Any]) -> tuple[Student, Card]:

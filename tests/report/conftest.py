@@ -1,7 +1,5 @@
 """Reports and runs made once for all tests of the report, and a browser to open a page in."""
 
-import os
-import shutil
 from pathlib import Path
 
 import pytest
@@ -38,19 +36,6 @@ def two_tasks(tmp_path_factory) -> Path:
         finished(folder / "runs" / f"arithmetic-{objective}", objective, 1, right=right)
     judge(folder / "runs" / "custom-mi", {row["id"]: 1 + n % 5 for n, row in enumerate(rows)})
     return write_report([folder / "runs"], folder / "out", paper_section).parent
-
-
-@pytest.fixture(scope="module")  # while playwright is open, no other test of this process can run an event loop
-def chromium():
-    """The machine's Chromium: $LIMBECK_CHROMIUM, one on the path, or /usr/bin/chromium."""
-    sync_api = pytest.importorskip("playwright.sync_api")
-    path = os.environ.get("LIMBECK_CHROMIUM") or shutil.which("chromium") or "/usr/bin/chromium"
-    if not Path(path).is_file():
-        pytest.skip(f"no Chromium at {path}: install it, or set LIMBECK_CHROMIUM to where it is")
-    with sync_api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox", "--disable-gpu"])
-        yield browser
-        browser.close()
 
 
 @pytest.fixture

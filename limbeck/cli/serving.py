@@ -1,0 +1,53 @@
+"""`limbeck serve`: a student in use."""
+
+import os
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Annotated
+
+from limbeck.cli import terminal
+from limbeck.cli.terminal import argument, option
+from limbeck.errors import RecipeError
+from limbeck.llm.settings import read_key
+
+SERVE_EXAMPLES = (
+    "Examples:\n\n"
+    "limbeck serve runs/mine\n\n"
+    "limbeck serve runs/mine --engine ctranslate2-int8 --port 8080\n\n"
+    "LIMBECK_KEY=... limbeck serve runs/mine --host 0.0.0.0 --api-key-env LIMBECK_KEY"
+)
+_LIMITS = "Limits"
+
+
+def serve(
+    model: Annotated[Path, argument("Folder of a run, or its model/.")],
+    *,
+    host: Annotated[str, option("Address to answer at; others than this machine's need --api-key-env.")] = "127.0.0.1",
+    port: Annotated[int, option("Port to answer at; 0: any that is free.", min=0, max=65535)] = 8000,
+    engine: terminal.Engine = None,
+    api_key_env: Annotated[
+        str | None, option("Environment variable with the key that clients send.", metavar="VARIABLE")
+    ] = None,
+    batch_size: Annotated[int, option("Most questions at a time.", min=1, rich_help_panel=_LIMITS)] = 32,
+    workers: Annotated[int, option("Batches at the same time.", min=1, max=64, rich_help_panel=_LIMITS)] = 1,
+    queue: Annotated[int, option("Most questions that wait.", min=256, rich_help_panel=_LIMITS)] = 1024,
+    timeout: Annotated[float, option("Seconds that a request may take.", min=0.1, rich_help_panel=_LIMITS)] = 60.0,
+    log_inputs: Annotated[bool, option("Log the questions and their answers.", "--log-inputs")] = False,
+) -> None:
+    """Serve a student over HTTP: OpenAI's chat completions, /v1/answers, and a page to try it.
+
+    Ctrl-C or SIGTERM ends it once what is in flight is answered.
+    """
+    if missing := [name for name in ("fastapi", "uvicorn", "prometheus_client") if find_spec(name) is None]:
+        raise RecipeError(f"limbeck serve needs {missing[0]}: pip install 'limbeck[serve]'")
+    from limbeck.serving.app import ServingOptions
+    from limbeck.serving.server import serve as run
+
+    token = None
+    if api_key_env is not None and (token := read_key(api_key_env)) is None:
+        raise RecipeError(f"${api_key_env} is not set", field="--api-key-env")
+    os.environ.pop(api_key_env or "", None)  # no library needs it
+    options = ServingOptions(
+        batch_size=batch_size, queue=queue, workers=workers, seconds=timeout, token=token, log_inputs=log_inputs
+    )
+    run(model, options, host=host, port=port, engine=engine)

@@ -1,0 +1,238 @@
+"""The application: a student behind limbeck's own interface and OpenAI's chat completions."""
+
+import asyncio
+import base64
+import hashlib
+import json
+import logging
+import re
+import time
+import uuid
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from importlib.resources import files
+from typing import Any
+
+from fastapi import Depends, FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import HTMLResponse, StreamingResponse
+from fastapi.security import HTTPBearer
+from pydantic import JsonValue
+from starlette.exceptions import HTTPException
+
+import limbeck
+from limbeck.data.rows import read_later_table
+from limbeck.data.views import source
+from limbeck.errors import LimbeckError
+from limbeck.metrics.predict import predict
+from limbeck.runs.evaluation import TrainedStudent
+from limbeck.schema import Example, Prediction
+from limbeck.serving.batches import Batches, QueueFullError
+from limbeck.serving.gate import Gate, refusal
+from limbeck.serving.metrics import Metrics
+from limbeck.serving.protocol import (
+    Answer,
+    AnswersRequest,
+    AnswersResponse,
+    ChatCompletion,
+    ChatRequest,
+    CompletionChoice,
+    CompletionMessage,
+    ErrorResponse,
+    Model,
+    ModelList,
+    Usage,
+)
+
+log = logging.getLogger(__name__)
+_PATHS = frozenset(("/v1/answers", "/v1/chat/completions", "/v1/models", "/healthz", "/metrics", "/"))
+_REFUSALS = {
+    400: "not JSON",
+    401: "a wrong key",
+    408: "the body came too slowly",
+    413: "the body is too large",
+    415: "another type than JSON",
+    421: "another host's name",
+    422: "a field is wrong",
+    429: "too many questions wait",
+    500: "the student failed",
+    504: "no answer in time",
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class ServingOptions:
+    """The options of a server."""
+
+    batch_size: int = 32
+    queue: int = 1024  # questions that wait at most
+    workers: int = 1  # batches at the same time
+    seconds: float = 60.0  # that a request may take
+    token: str | None = None
+    log_inputs: bool = False
+
+
+class Service:
+    """A student that answers the questions of all requests, by batches."""
+
+    def __init__(self, trained: TrainedStudent, name: str, options: ServingOptions) -> None:
+        self.trained, self.name, self.options = trained, name, options
+        self.created = int(time.time())
+        self.metrics = Metrics(_PATHS, lambda: len(self.batches))
+        self.batches = Batches(
+            self._predict,
+            size=options.batch_size,
+            room=options.queue,
+            workers=options.workers,
+            watch=self.metrics.batch,
+        )
+
+    def _predict(self, examples: Sequence[Example], rationales: bool) -> list[Prediction]:
+        trained, size = self.trained, self.options.batch_size
+        return predict(trained.student, trained.card, examples, trained.task, rationales=rationales, batch_size=size)
+
+    async def answer(self, questions: Sequence[str | dict[str, JsonValue]], *, rationale: bool) -> list[Answer]:
+        """Return the answers in order. Raises LimbeckError for a wrong question or a full queue, and TimeoutError."""
+        if rationale:
+            self.trained.check_rationales()
+        examples = [self._example(number, question) for number, question in enumerate(questions, start=1)]
+        async with asyncio.timeout(self.options.seconds):
+            predictions = await self.batches.predict(examples, rationale=rationale)
+        answers = []
+        for prediction in predictions:
+            answer = Answer(
+                answer=prediction.prediction or "",
+                confidence=prediction.confidence,
+                rationale=prediction.rationale,
+                input_cut=bool(prediction.input_cut),
+                answered_by="student",
+            )
+            answers.append(answer)
+            self.metrics.answered(answer.answered_by)
+            if self.options.log_inputs:
+                log.info("%s", json.dumps({"input": prediction.input, **answer.model_dump(exclude_none=True)}))
+        return answers
+
+    def _example(self, number: int, question: str | dict[str, JsonValue]) -> Example:
+        row: dict[str, Any] = {"input": question} if isinstance(question, str) else question
+        (example,) = read_later_table(
+            [(f"question {number}", str(number), row)], self.trained.columns, self.trained.task
+        )
+        return example
+
+    def usage(self, question: str, answer: str) -> Usage:
+        student, view = self.trained.student, self.trained.card.answer_view
+        (prompt,), _ = student.source_ids([source(self._example(1, question), view)])
+        (completion,) = student.target_ids([answer])
+        return Usage(
+            prompt_tokens=len(prompt), completion_tokens=len(completion), total_tokens=len(prompt) + len(completion)
+        )
+
+
+def application(service: Service) -> FastAPI:
+    """Return the application, behind its gate."""
+    options = service.options
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        async with service.batches:
+            yield
+
+    app = FastAPI(
+        title=f"limbeck: {service.name}",
+        version=limbeck.__version__,
+        lifespan=lifespan,
+        responses={code: {"model": ErrorResponse, "description": text} for code, text in _REFUSALS.items()},
+    )
+    app.add_middleware(Gate, token=options.token, seconds=options.seconds, metrics=service.metrics)
+    protected = [Depends(HTTPBearer(auto_error=False))] if options.token else []
+    _handle_errors(app, options.seconds)
+
+    @app.post("/v1/answers", dependencies=protected)
+    async def answers(request: AnswersRequest) -> AnswersResponse:
+        """Answer one question or several."""
+        start = time.monotonic()
+        answers = await service.answer(request.questions, rationale=request.rationale)
+        return AnswersResponse(model=service.name, answers=answers, seconds=round(time.monotonic() - start, 4))
+
+    @app.post("/v1/chat/completions", dependencies=protected, response_model=ChatCompletion)
+    async def chat_completions(request: ChatRequest) -> Any:
+        """Answer the question in the last turn of the user, as OpenAI's endpoint of this name does."""
+        question = request.question()
+        (answer,) = await service.answer([question], rationale=request.rationale)
+        message = CompletionMessage(content=answer.answer, reasoning_content=answer.rationale)
+        completion = ChatCompletion(
+            id=f"chatcmpl-{uuid.uuid4().hex}",
+            created=int(time.time()),
+            model=service.name,
+            choices=[CompletionChoice(message=message)],
+            usage=service.usage(question, answer.answer),
+            confidence=answer.confidence,
+            answered_by=answer.answered_by,
+        )
+        if not request.stream:
+            return completion
+        chunks = completion.chunks(bool(request.stream_options and request.stream_options.include_usage))
+        events = [*(json.dumps(chunk) for chunk in chunks), "[DONE]"]
+        return StreamingResponse(iter([f"data: {event}\n\n" for event in events]), media_type="text/event-stream")
+
+    @app.get("/v1/models", dependencies=protected)
+    async def models() -> ModelList:
+        """List the student."""
+        return ModelList(data=[Model(id=service.name, created=service.created)])
+
+    @app.get("/healthz")
+    async def healthz() -> dict[str, str]:
+        """Say that the student is loaded and answers."""
+        return {"status": "ok"}
+
+    @app.get("/metrics", dependencies=protected, response_class=Response)
+    async def metrics() -> Response:
+        """Return the metrics in Prometheus' text format."""
+        return Response(service.metrics.text(), media_type="text/plain; version=0.0.4; charset=utf-8")
+
+    _serve_page(app)
+    return app
+
+
+def _serve_page(app: FastAPI) -> None:
+    page = (files("limbeck.serving") / "page.html").read_text(encoding="utf-8")
+    script, style = (re.findall(rf"<{tag}>(.*?)</{tag}>", page, re.DOTALL)[0] for tag in ("script", "style"))
+    hashes = [base64.b64encode(hashlib.sha256(text.encode()).digest()).decode() for text in (script, style)]
+    policy = (
+        f"default-src 'none'; connect-src 'self'; script-src 'sha256-{hashes[0]}'; style-src 'sha256-{hashes[1]}'; "
+        "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    )
+
+    @app.get("/", response_class=HTMLResponse, include_in_schema=False)
+    async def try_it() -> HTMLResponse:
+        return HTMLResponse(page, headers={"content-security-policy": policy})
+
+
+def _handle_errors(app: FastAPI, seconds: float) -> None:
+    @app.exception_handler(LimbeckError)
+    async def wrong(_: Request, error: LimbeckError) -> Response:
+        if isinstance(error, QueueFullError):
+            return refusal(429, str(error), "queue_full", headers={"retry-after": str(error.seconds)})
+        return refusal(422, str(error), "invalid_request_error", param=error.field)
+
+    @app.exception_handler(RequestValidationError)
+    async def invalid(_: Request, error: RequestValidationError) -> Response:
+        problem = error.errors()[0]
+        if problem["type"] == "json_invalid":
+            return refusal(400, f"not JSON, from character {problem['loc'][-1]} on", "invalid_request_error")
+        path = [str(part) for part in problem["loc"][1:] if not re.search(r"[\[-]", str(part))]  # no union's members
+        return refusal(422, str(problem["msg"]), "invalid_request_error", param=".".join(path) or None)
+
+    @app.exception_handler(HTTPException)
+    async def http_error(_: Request, error: HTTPException) -> Response:
+        return refusal(error.status_code, str(error.detail), "invalid_request_error", headers=dict(error.headers or {}))
+
+    @app.exception_handler(TimeoutError)
+    async def too_late(_: Request, _error: TimeoutError) -> Response:
+        return refusal(504, f"no answer within {seconds:g} s", "timeout")
+
+    @app.exception_handler(Exception)
+    async def failed(_: Request, _error: Exception) -> Response:
+        return refusal(500, "the student failed; the server's log says why", "server_error")

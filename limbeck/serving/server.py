@@ -1,0 +1,90 @@
+"""The server: its socket, its token, its connections, and its end."""
+
+import asyncio
+import logging
+import os
+import socket
+from contextlib import suppress
+from pathlib import Path
+
+import torch
+import uvicorn
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
+from limbeck.errors import FileError, RecipeError
+from limbeck.models.settings import EngineName
+from limbeck.runs.evaluation import open_trained
+from limbeck.serving.app import Service, ServingOptions, application
+from limbeck.serving.gate import is_loopback
+
+log = logging.getLogger(__name__)
+_HEAD_SECONDS = 15.0  # from a connection, or its last response, to the next request's head
+_BACKLOG = 4096
+
+
+class _Connection(H11Protocol):
+    """A connection that is closed where no request comes: uvicorn itself waits for ever for the first."""
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        self._expect_request()
+
+    def on_response_complete(self) -> None:
+        super().on_response_complete()
+        self._expect_request()
+
+    def _expect_request(self) -> None:
+        last = self.cycle
+        self.loop.call_later(_HEAD_SECONDS, lambda: self.transport.close() if self.cycle is last else None)
+
+
+def serve(model: Path, options: ServingOptions, *, host: str, port: int, engine: EngineName | None = None) -> None:
+    """Serve a run's student until SIGINT or SIGTERM, then answer what is in flight.
+
+    Raises RecipeError for an address that others reach without a token, LimbeckError if the student cannot be served.
+    """
+    if not is_loopback(host) and not options.token:
+        reason = "others reach this address: name the environment variable of a key with --api-key-env"
+        raise RecipeError(reason, field="--host")
+    trained = open_trained(model, {"engine": engine})
+    trained.student.eval()
+    torch.set_num_threads(max(1, torch.get_num_threads() // options.workers))
+    trained.student.keep_engine(trained.card.engine)
+    folder = model.resolve()
+    service = Service(trained, folder.parent.name if folder.name == "model" else folder.name, options)
+    server, listener = open_server(service, host, port)
+    address = f"[{host}]" if ":" in host else host
+    log.info("%s answers at http://%s:%d (%s)", service.name, address, listener.getsockname()[1], trained.card.engine)
+    with suppress(KeyboardInterrupt):  # uvicorn raises it anew once all is answered
+        server.run(sockets=[listener])
+
+
+def open_server(service: Service, host: str, port: int) -> tuple[uvicorn.Server, socket.socket]:
+    """Return a server and the socket that it is to run with. Raises FileError if the address cannot be used."""
+    _allow_connections()
+    config = uvicorn.Config(
+        application(service),
+        http=_Connection,
+        ws="none",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,
+        timeout_graceful_shutdown=int(service.options.seconds) + 1,
+    )
+    try:
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        listener = socket.create_server((host, port), family=family, backlog=_BACKLOG)
+    except (OSError, OverflowError) as error:
+        raise FileError(f"{host}:{port} cannot be used ({error}); give another --port", field="--port") from None
+    return uvicorn.Server(config), listener
+
+
+def _allow_connections() -> None:
+    """Let this process hold as many connections as the system allows it."""
+    if os.name == "posix":
+        import resource
+
+        _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+        with suppress(ValueError, OSError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))

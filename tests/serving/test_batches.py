@@ -1,0 +1,114 @@
+"""Questions that wait share batches, and none is lost, mixed up or computed for nobody."""
+
+import asyncio
+import threading
+import time
+
+import pytest
+
+from limbeck.errors import ModelError
+from limbeck.schema import Example, Prediction
+from limbeck.serving.batches import Batches, QueueFullError
+
+
+class Recorder:
+    """Answers with the question's own number, slowly, and keeps each batch."""
+
+    def __init__(self, seconds=0.01):
+        self.batches, self.seconds, self.failing = [], seconds, False
+        self.begun = threading.Event()
+
+    def __call__(self, examples, rationales):
+        self.begun.set()
+        time.sleep(self.seconds)
+        self.batches.append(([example.id for example in examples], rationales))
+        if self.failing:
+            raise ModelError("too long")
+        reason = "because" if rationales else None
+        return [Prediction(e.id, e.input, None, e.id, None, None, rationale=reason) for e in examples]
+
+    @property
+    def asked(self):
+        return [id for ids, _ in self.batches for id in ids]
+
+
+def examples(*numbers):
+    return [Example(str(number), (f"question {number}",), "") for number in numbers]
+
+
+def opened(answer, *, size=8, room=100, workers=1):
+    return Batches(answer, size=size, room=room, workers=workers, watch=lambda *_: None)
+
+
+@pytest.mark.parametrize("workers", [1, 3])
+def test_requests_share_batches_and_each_gets_its_own_answers(workers):
+    recorder = Recorder()
+
+    async def ask():
+        async with opened(recorder, workers=workers) as batches:
+            requests = (batches.predict(examples(n, n + 100), rationale=n % 3 == 0) for n in range(40))
+            return await asyncio.gather(*requests)
+
+    for number, predictions in enumerate(asyncio.run(ask())):
+        assert [p.prediction for p in predictions] == [str(number), str(number + 100)]
+        assert [p.rationale for p in predictions] == (["because"] * 2 if number % 3 == 0 else [None] * 2)
+    assert sorted(recorder.asked, key=int) == sorted(map(str, [*range(40), *range(100, 140)]), key=int)
+    sizes = [len(ids) for ids, _ in recorder.batches]
+    assert max(sizes) == 8 and len(sizes) <= 80 // 8 + 2 * workers + 1
+    wanted = {str(n) for n in range(40) if n % 3 == 0} | {str(n + 100) for n in range(40) if n % 3 == 0}
+    for ids, rationales in recorder.batches:
+        assert {id in wanted for id in ids} == {rationales}
+
+
+def test_a_full_queue_refuses_at_once_and_has_room_again():
+    recorder = Recorder(0.2)
+
+    async def ask():
+        async with opened(recorder, size=2, room=4) as batches:
+            first = asyncio.create_task(batches.predict(examples(0, 1), rationale=False))
+            while not recorder.begun.is_set():
+                await asyncio.sleep(0.001)
+            second = asyncio.create_task(batches.predict(examples(2, 3, 4), rationale=False))
+            await asyncio.sleep(0)
+            with pytest.raises(QueueFullError) as refused:
+                await batches.predict(examples(5, 6), rationale=False)
+            assert refused.value.seconds >= 1
+            third = await batches.predict(examples(7), rationale=False)
+            return [*await first, *await second, *third]
+
+    assert [p.prediction for p in asyncio.run(ask())] == ["0", "1", "2", "3", "4", "7"]
+    assert recorder.asked == ["0", "1", "2", "3", "4", "7"]
+
+
+def test_what_nobody_waits_for_any_longer_is_not_computed():
+    recorder = Recorder(0.1)
+
+    async def ask():
+        async with opened(recorder, size=1) as batches:
+            first = asyncio.create_task(batches.predict(examples(0), rationale=False))
+            while not recorder.begun.is_set():
+                await asyncio.sleep(0.001)
+            with pytest.raises(TimeoutError):
+                async with asyncio.timeout(0.01):
+                    await batches.predict(examples(1, 2), rationale=False)
+            await first
+            return await batches.predict(examples(3), rationale=False)
+
+    assert [p.prediction for p in asyncio.run(ask())] == ["3"]
+    assert recorder.asked == ["0", "3"]
+
+
+def test_an_error_is_everybodys_of_that_batch_and_of_no_other():
+    recorder = Recorder()
+    recorder.failing = True
+
+    async def ask():
+        async with opened(recorder) as batches:
+            requests = [batches.predict(examples(n), rationale=False) for n in range(3)]
+            errors = await asyncio.gather(*requests, return_exceptions=True)
+            recorder.failing = False
+            return errors, await batches.predict(examples(9), rationale=False)
+
+    errors, predictions = asyncio.run(ask())
+    assert all(isinstance(error, ModelError) for error in errors)
+    assert len(recorder.batches) == 2 and predictions[0].prediction == "9"
