@@ -54,14 +54,15 @@ class OpenJob:
     Replies are stored by a hash of `sent`, without `max_tokens`: once raised, only cut answers are asked again.
     """
 
-    def __init__(self, job: Job) -> None:
-        """Read the job's files. Raises LimbeckError for a bad row or prompt."""
+    def __init__(self, job: Job, examples: Sequence[Example] | None = None) -> None:
+        """Read the job's prompt, and its rows unless there are `examples`. Raises LimbeckError for a bad one."""
         self.job = job
         self.task = replace(job.get_task(), marker=job.marker) if job.marker else job.get_task()
-        self.examples = read_rows(job.rows, job.columns, labelled=False, task=self.task)
+        rows = examples if examples is not None else read_rows(job.rows, job.columns, labelled=False, task=self.task)
+        self.examples = rows
         self._prompt = load_prompt(self.task, job.prompt)
         self.sent = {
-            "messages": self._prompt.messages(self.examples[0])[:-1],
+            "messages": list(self._prompt.opening),
             "temperature": job.sampling.heat,
             "top_p": job.sampling.top_p,
             "extra": job.sampling.extra,

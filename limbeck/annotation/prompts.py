@@ -51,10 +51,11 @@ class Prompt(Settings):
     def messages(self, example: Example, hint: bool = False) -> list[ChatMessage]:
         """Return the system's turn, the worked examples and the question, with the label if `hint`."""
         hint_text = f"\n\n{filled(self.hint, {'label': example.label})}" if hint else ""
-        return [*self._opening, {"role": "user", "content": self._user_turn(example) + hint_text}]
+        return [*self.opening, {"role": "user", "content": self._user_turn(example) + hint_text}]
 
     @cached_property
-    def _opening(self) -> tuple[ChatMessage, ...]:
+    def opening(self) -> tuple[ChatMessage, ...]:
+        """The turns before the question."""
         messages = [{"role": "system", "content": self.instruction}]
         for example, reply in self.examples:
             messages.append({"role": "user", "content": self._user_turn(example)})

@@ -13,6 +13,7 @@ from limbeck.annotation.job import Job, OpenJob
 from limbeck.annotation.reverse import Reversal, ReverseOutcome
 from limbeck.data.conversations import Form, LeftOut, export_rows, read_conversations
 from limbeck.data.mismatch import teacher_mismatch
+from limbeck.data.rows import read_later_table
 from limbeck.data.sources import ArchiveSource
 from limbeck.errors import DataError, FileError, RecipeError, unknown
 from limbeck.files import check_writable, is_stream, read_json, write_json, write_jsonl
@@ -20,7 +21,7 @@ from limbeck.llm.messages import Tokens
 from limbeck.llm.store import Result, Store
 from limbeck.schema import Example
 from limbeck.stats.intervals import wilson
-from limbeck.tasks import Task, get, is_right
+from limbeck.tasks import Task, get, is_right, normalise
 
 _CARD = """\
 ---
@@ -48,7 +49,11 @@ class Results:
 
 def read_results(job: Job) -> Results:
     """Read the job's store. Raises LimbeckError without one, and for a bad row or prompt."""
-    opened = OpenJob(job)
+    return _read_results(OpenJob(job))
+
+
+def _read_results(opened: OpenJob) -> Results:
+    job = opened.job
     with Store(job.store, create=False) as store:
         used, _ = store.usage(job.teacher.name)
         return Results(opened, opened.annotations(store), opened.reversals(store), used)
@@ -146,7 +151,33 @@ def export(job: Job, output: Path, form: Form, *, all_rationales: bool = False) 
     LimbeckError without a store, with nothing to write, or if `output` is one of the job's files.
     """
     _check_output(output, *filter(None, (job.rows, job.store, job.prompt)))
-    results = read_results(job)
+    return _export(read_results(job), output, form, all_rationales=all_rationales)
+
+
+def harvest(store: Path, output: Path) -> dict[str, Any]:
+    """Write the questions that a server passed on to a teacher as training rows, as `export` does.
+
+    The store knows neither the test nor the validation questions of the served run: the server keeps them out. Raises
+    DataError where no server wrote to the store.
+    """
+    _check_output(output, store)
+    with Store(store, create=False) as opened_store:
+        served = next((job for job in opened_store.jobs() if "served" in job["rows"]), None)
+        if served is None:
+            raise DataError("no server passed questions on to this store", path=store)
+        job = Job.parse({**served["job"], "store": store}, str(store))
+        opened = OpenJob(job, ())
+        rows = opened_store.questions(job.teacher.name, opened.prompt)
+    if not rows:
+        raise DataError("no question was passed on yet", path=store)
+    table = [(f"{store}: question {number}", str(number), row) for number, row in enumerate(rows, start=1)]
+    examples = read_later_table(table, {}, opened.task)
+    unique = {normalise(example.input): example for example in reversed(examples)}  # the first of equals
+    return _export(_read_results(OpenJob(job, list(unique.values())[::-1])), output, "limbeck", all_rationales=False)
+
+
+def _export(results: Results, output: Path, form: Form, *, all_rationales: bool) -> dict[str, Any]:
+    job = results.opened.job
     examples = training_examples(results, all_rationales=all_rationales)
     rows, left_out = export_rows(examples, results.opened.task, form)
     if not rows:

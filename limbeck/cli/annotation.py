@@ -88,14 +88,24 @@ def export(
 
     if (public and hub is None) or (hub is not None and is_stream(output)):
         raise RecipeError("--hub NAME uploads the file of --output, no stream; --public needs it")
-    provenance = results.export(Job.load(job, changes or ()), output, form, all_rationales=all_rationales)
-    counts = f"{provenance['rows']} rows with {provenance['rationales']} rationales"
-    rectified = f", {provenance['rectified']} of them rectified" if provenance["rectified"] else ""
-    left_out = f"; {provenance['left_out']} left out" if provenance["left_out"] else ""
-    terminal.print_about(output, f"{output}: {counts}{rectified}{left_out}")
+    _print_export(output, results.export(Job.load(job, changes or ()), output, form, all_rationales=all_rationales))
     if hub is not None:
         terminal.confirm_upload(str(output), hub, public=public, yes=yes)
         print(results.upload(output, hub, private=not public))
+
+
+@annotate_app.command()
+def harvest(
+    store: Annotated[Path, argument("The store of the job that `limbeck serve --teacher` was given.")],
+    output: Annotated[Path, option("JSON lines, with NAME.provenance.json beside it; -: standard output.")],
+) -> None:
+    """Write the questions that a server passed on, with the teacher's labels and rationales, to train on.
+
+    Each stands there once, and none that the served run was validated or tested on.
+    """
+    from limbeck.annotation import results
+
+    _print_export(output, results.harvest(store, output))
 
 
 @annotate_app.command("import")
@@ -135,6 +145,13 @@ def schema() -> None:
     from limbeck.annotation.job import Job
 
     print_json(Job.model_json_schema())
+
+
+def _print_export(output: Path, provenance: dict[str, Any]) -> None:
+    counts = f"{provenance['rows']} rows with {provenance['rationales']} rationales"
+    rectified = f", {provenance['rectified']} of them rectified" if provenance["rectified"] else ""
+    left_out = f"; {provenance['left_out']} left out" if provenance["left_out"] else ""
+    terminal.print_about(output, f"{output}: {counts}{rectified}{left_out}")
 
 
 def _print_outcome(outcome: dict[str, Any], store: Path) -> None:

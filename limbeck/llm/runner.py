@@ -97,13 +97,14 @@ class Session:
         try:
             for phase in phases:
                 if self.tally.stopped is None and (requests := self.store.missing(phase())):
-                    client = client or self._open(sampling)
+                    client = client or self.open_client(sampling)
                     await _Runner(self, client, requests).run()
         finally:
             if client is not None:
                 await client.close()
 
-    def _open(self, sampling: SamplingSettings) -> Client:
+    def open_client(self, sampling: SamplingSettings) -> Client:
+        """Return the model to ask. Raises LimbeckError if it cannot be asked."""
         teacher = self.settings.teacher
         if teacher.engine == "local":
             return self.open_local(teacher, sampling)
@@ -112,82 +113,35 @@ class Session:
         return EndpointClient(teacher, sampling, self.settings.limits.request_seconds)
 
 
-class _Runner:
-    """One phase: a worker for each request in flight, which claims, asks and stores."""
+class Asker:
+    """Requests sent to a model within its rates, tried again, stored and counted."""
 
-    def __init__(self, session: Session, client: Client, requests: Sequence[Request]) -> None:
+    def __init__(self, session: Session, client: Client) -> None:
         self._session, self._store, self._tally = session, session.store, session.tally
         self._settings, self._limits, teacher = session.settings, session.settings.limits, session.settings.teacher
-        self._client, self._pending, self._claimed = client, deque(requests), deque[Request]()
+        self._client = client
         # a local model's next batch waits while one is generated
-        self._concurrency = 2 * teacher.batch_size if teacher.engine == "local" else self._limits.concurrency
-        self._in_flight = 0
-        self._claiming, self._storing = asyncio.Lock(), asyncio.Lock()
+        self.concurrency = 2 * teacher.batch_size if teacher.engine == "local" else self._limits.concurrency
+        self._storing = asyncio.Lock()
         self._progress, self._stop = asyncio.Event(), asyncio.Event()
         self._answered = self._store.usage(teacher.name)[1] > 0  # ever, by this teacher
         self._fruitless = 0  # questions in a row that came to nothing
         self._request_rate = RateLimiter(self._limits.requests_per_minute)
         self._token_rate = RateLimiter(self._limits.tokens_per_minute)
-        self._tally.total += len(requests)
 
-    async def run(self) -> None:
-        loop, task = asyncio.get_running_loop(), cast("asyncio.Task[None]", asyncio.current_task())
-        unsupported = suppress(NotImplementedError, RuntimeError, ValueError)  # Windows; not the main thread
-        if self._limits.hours is not None:
-            loop.call_later(max(0.0, 3600 * self._limits.hours - self._tally.seconds), self._end, "time")
-            await asyncio.sleep(0)  # a time that is over ends it before the workers start
-        workers = asyncio.gather(*(self._work() for _ in range(self._concurrency)), return_exceptions=True)
-        try:
-            with unsupported:
-                loop.add_signal_handler(signal.SIGTERM, task.cancel)
-            errors = await asyncio.shield(workers)
-        except asyncio.CancelledError:  # the first Ctrl-C or SIGTERM; the second is a KeyboardInterrupt
-            log.warning("stopping once %d requests in flight are answered; again, and they are lost", self._in_flight)
-            self._end("interrupted")
-            with unsupported:
-                loop.remove_signal_handler(signal.SIGTERM)
-            errors = await workers
-        for error in filter(None, errors):
-            raise error
-
-    def _end(self, reason: str | None) -> None:
+    def end(self, reason: str | None) -> None:
+        """Send no further request; what is in flight is stored."""
         self._tally.stopped = self._tally.stopped or reason
         self._stop.set()
         self._progress.set()
 
-    async def _work(self) -> None:
-        """Ask until nothing is left; an error ends the other workers too, once they have their answers."""
-        try:
-            while (request := await self._next()) is not None:
-                self._in_flight += 1
-                await self._answer(request)
-                self._in_flight -= 1
-                self._progress.set()
-        except Exception:
-            self._end(None)
-            raise
-
-    async def _call(self, function: Callable[..., T], *args: Any, **options: Any) -> T:
+    async def call(self, function: Callable[..., T], *args: Any, **options: Any) -> T:
         """Call the store in a thread, one call at a time: replies arrive while another process locks it."""
         async with self._storing:
             return await asyncio.to_thread(function, *args, **options)
 
-    async def _next(self) -> Request | None:
-        async with self._claiming:
-            while self._pending and not (self._claimed or self._stop.is_set()):
-                self._progress.clear()
-                covers = self._settings.covers
-                self._claimed += await self._call(self._store.claim, self._pending, self._concurrency, covers)
-                if self._claimed or not self._pending:
-                    break
-                # what is in flight may use less than its ceiling, or fail
-                if self._in_flight or await self._call(self._store.others_claim, self._settings.teacher.name):
-                    await _wait(self._progress, _POLL)
-                else:
-                    self._end("budget")
-            return self._claimed.popleft() if self._claimed and not self._stop.is_set() else None
-
-    async def _answer(self, request: Request) -> None:
+    async def answer(self, request: Request) -> None:
+        """Send a request until it is answered or given up. Raises EndpointError where no request can succeed."""
         for attempt in range(1, self._limits.attempts + 1):
             await _wait(self._stop, max(self._request_rate.delay(1), self._token_rate.delay(sum(request.ceiling))))
             if self._stop.is_set():
@@ -200,8 +154,8 @@ class _Runner:
             if last or isinstance(result, Reply):
                 return
             # a failure may have been paid for; its claim counts as spent
-            if not self._settings.covers(await self._call(self._store.spent, request.key.model)):
-                self._end("budget")
+            if not self._settings.covers(await self.call(self._store.spent, request.key.model)):
+                self.end("budget")
             else:
                 await _wait(self._stop, backoff(attempt, result.retry_after))
 
@@ -210,7 +164,7 @@ class _Runner:
         tally, ceiling = self._tally, request.ceiling
         completion = estimate(result.text) if isinstance(result, Reply) else ceiling.completion
         tokens = result.tokens or Tokens(ceiling.prompt, completion) if result.raw is not None else Tokens()
-        await self._call(self._store.put, request, result, tokens, last=last)
+        await self.call(self._store.put, request, result, tokens, last=last)
         tally.tokens = tally.tokens.plus(tokens)
         self._answered = self._answered or bool(result.raw)
         if isinstance(result, Reply):
@@ -227,9 +181,66 @@ class _Runner:
             return
         if result.kind == "HTTP 403" and not self._answered and self._fruitless > 1:  # once may be the question
             raise EndpointError(f"the teacher never answered, but refuses (HTTP 403): {result.message}")
-        if self._fruitless >= 8 + 2 * self._concurrency:
+        if self._fruitless >= 8 + 2 * self.concurrency:
             reason = f"the last {self._fruitless} requests came to nothing ({result.message})"
             raise EndpointError(f"{reason}; what arrived is stored: start again")
+
+
+class _Runner(Asker):
+    """One phase: a worker for each request in flight, which claims, asks and stores."""
+
+    def __init__(self, session: Session, client: Client, requests: Sequence[Request]) -> None:
+        super().__init__(session, client)
+        self._pending, self._claimed = deque(requests), deque[Request]()
+        self._in_flight, self._claiming = 0, asyncio.Lock()
+        self._tally.total += len(requests)
+
+    async def run(self) -> None:
+        loop, task = asyncio.get_running_loop(), cast("asyncio.Task[None]", asyncio.current_task())
+        unsupported = suppress(NotImplementedError, RuntimeError, ValueError)  # Windows; not the main thread
+        if self._limits.hours is not None:
+            loop.call_later(max(0.0, 3600 * self._limits.hours - self._tally.seconds), self.end, "time")
+            await asyncio.sleep(0)  # a time that is over ends it before the workers start
+        workers = asyncio.gather(*(self._work() for _ in range(self.concurrency)), return_exceptions=True)
+        try:
+            with unsupported:
+                loop.add_signal_handler(signal.SIGTERM, task.cancel)
+            errors = await asyncio.shield(workers)
+        except asyncio.CancelledError:  # the first Ctrl-C or SIGTERM; the second is a KeyboardInterrupt
+            log.warning("stopping once %d requests in flight are answered; again, and they are lost", self._in_flight)
+            self.end("interrupted")
+            with unsupported:
+                loop.remove_signal_handler(signal.SIGTERM)
+            errors = await workers
+        for error in filter(None, errors):
+            raise error
+
+    async def _work(self) -> None:
+        """Ask until nothing is left; an error ends the other workers too, once they have their answers."""
+        try:
+            while (request := await self._next()) is not None:
+                self._in_flight += 1
+                await self.answer(request)
+                self._in_flight -= 1
+                self._progress.set()
+        except Exception:
+            self.end(None)
+            raise
+
+    async def _next(self) -> Request | None:
+        async with self._claiming:
+            while self._pending and not (self._claimed or self._stop.is_set()):
+                self._progress.clear()
+                covers = self._settings.covers
+                self._claimed += await self.call(self._store.claim, self._pending, self.concurrency, covers)
+                if self._claimed or not self._pending:
+                    break
+                # what is in flight may use less than its ceiling, or fail
+                if self._in_flight or await self.call(self._store.others_claim, self._settings.teacher.name):
+                    await _wait(self._progress, _POLL)
+                else:
+                    self.end("budget")
+            return self._claimed.popleft() if self._claimed and not self._stop.is_set() else None
 
 
 class RateLimiter:

@@ -32,6 +32,7 @@ _MARKS = (0x4C494D42, 2)  # SQLite's application_id ("LIMB"), and the version of
 _PATIENCE = 60.0  # seconds for another process's transaction; a reply that was paid for waits for ever
 _KEY = "model = ? AND prompt = ? AND question = ? AND sample = ?"
 _KEY_COLUMNS = "model TEXT NOT NULL, prompt TEXT NOT NULL, question TEXT NOT NULL, sample INTEGER NOT NULL"
+_RESULT_COLUMNS = "question, sample, text, raw, kind, message"
 _TOKEN_COLUMNS = "prompt_tokens INTEGER NOT NULL, completion_tokens INTEGER NOT NULL"  # noqa: S105
 # A request has a text or the kind of its failure.
 _SCHEMA = f"""
@@ -51,6 +52,13 @@ CREATE TABLE claims (
 PRAGMA application_id = {_MARKS[0]};
 PRAGMA user_version = {_MARKS[1]};
 COMMIT;
+"""
+# Questions that came to a server, as rows; stores made before there were servers lack the table.
+_QUESTIONS = """
+CREATE TABLE IF NOT EXISTS questions (
+    model TEXT NOT NULL, prompt TEXT NOT NULL, question TEXT NOT NULL, row TEXT NOT NULL, arrived TEXT NOT NULL,
+    PRIMARY KEY (model, prompt, question)
+);
 """
 
 
@@ -128,6 +136,25 @@ class Store(AbstractContextManager["Store"]):
             execute("INSERT OR IGNORE INTO prompts VALUES (?, ?)", (prompt, texts[0]))
             execute("INSERT INTO starts (started, job) VALUES (?, ?)", (_now(), texts[1]))
 
+    def jobs(self) -> list[dict[str, Any]]:
+        """Return the jobs with their provenance, the newest first."""
+        return [json.loads(job) for (job,) in self._read("SELECT job FROM starts ORDER BY start DESC")]
+
+    def keep_question(self, key: Key, row: dict[str, Any]) -> None:
+        """Store a question as a row, once."""
+        values = (*key[:3], json.dumps(row, ensure_ascii=False), _now())
+        with self._transaction() as execute:
+            execute("INSERT OR IGNORE INTO questions VALUES (?, ?, ?, ?, ?)", values)
+
+    def questions(self, model: str, prompt: str) -> list[dict[str, Any]]:
+        """Return the rows of `keep_question` in the order of their arrival."""
+        query = "SELECT row FROM questions WHERE model = ? AND prompt = ? ORDER BY arrived"
+        return [json.loads(row) for (row,) in self._read(query, model, prompt)]
+
+    def forget_failures(self) -> None:
+        """Let questions be claimed that were given up before."""
+        self._opened = _now()
+
     def claim(self, pending: deque[Request], limit: int, covers: Callable[[Tokens], bool]) -> list[Request]:
         """Take requests that this process may send from `pending`, in order, until the budget is spent.
 
@@ -154,6 +181,11 @@ class Store(AbstractContextManager["Store"]):
                     execute("INSERT INTO claims VALUES (?, ?, ?, ?, ?, ?, ?)", values)
                     claimed.append(pending.popleft())
         return claimed
+
+    def release(self, key: Key) -> None:
+        """End this process's claim, if it holds one yet."""
+        with self._transaction() as execute:
+            execute(f"DELETE FROM claims WHERE {_KEY} AND worker = ?", (*key, self._worker))
 
     def put(self, request: Request, result: Reply | Failure, tokens: Tokens, *, last: bool = True) -> None:
         """Store the outcome of a request; the `last` one ends its claim."""
@@ -185,12 +217,13 @@ class Store(AbstractContextManager["Store"]):
 
     def results(self, model: str, prompt: str) -> dict[tuple[str, int], Result]:
         """Return the reply, or else the last failure, by question and sample."""
-        columns = "question, sample, text, raw, kind, message"
-        query = f"SELECT {columns} FROM requests WHERE model = ? AND prompt = ? ORDER BY kind IS NULL, request"
-        return {
-            (question, sample): Result(text, _thoughts(raw) if kind is None else "", kind, message)
-            for question, sample, text, raw, kind, message in self._read(query, model, prompt)
-        }
+        query = f"SELECT {_RESULT_COLUMNS} FROM requests WHERE model = ? AND prompt = ? ORDER BY kind IS NULL, request"
+        return dict(map(_result, self._read(query, model, prompt)))
+
+    def result(self, key: Key) -> Result | None:
+        """Return the reply, or else the last failure, of one request."""
+        query = f"SELECT {_RESULT_COLUMNS} FROM requests WHERE {_KEY} ORDER BY kind IS NULL, request"
+        return dict(map(_result, self._read(query, *key))).get(key[2:])
 
     def usage(self, model: str) -> tuple[Tokens, int]:
         """Return a model's tokens used, and the number of replies."""
@@ -213,6 +246,7 @@ class Store(AbstractContextManager["Store"]):
         self._connection.executescript("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;")
         if not tables:
             self._connection.executescript(_SCHEMA)
+        self._connection.executescript(_QUESTIONS)
 
     def _read(self, query: str, *values: object) -> list[tuple[Any, ...]]:
         with self._errors():
@@ -249,6 +283,11 @@ class Store(AbstractContextManager["Store"]):
             if isinstance(error, sqlite3.OperationalError) and "full" in str(error):
                 raise disk_full(self.path) from None
             raise FileError(f"the store cannot be used ({error})", path=self.path) from None
+
+
+def _result(row: tuple[Any, ...]) -> tuple[tuple[str, int], Result]:
+    question, sample, text, raw, kind, message = row
+    return (question, sample), Result(text, _thoughts(raw) if kind is None else "", kind, message)
 
 
 def _thoughts(raw: str) -> str:

@@ -280,6 +280,15 @@ def _require(value: Any, reason: str) -> Any:
     return value
 
 
+def graded_with_teacher(run: Run) -> tuple[Graded, Flags]:
+    """Return a run's validation answers that have a confidence and the teacher's, and whether that is right [N].
+
+    Raises LimbeckError where the data is gone or has no such row.
+    """
+    domain = domain_of(run, "valid")
+    return _with_teacher(run.predictions("valid"), domain.examples, domain.task)
+
+
 def _with_teacher(path: Path, examples: Sequence[Example], task: Task) -> tuple[Graded, Flags]:
     """Return a file's answers that have a confidence and the teacher's, and whether that is right [N]."""
     questions = {example.id: example for example in examples if example.teacher_label is not None}

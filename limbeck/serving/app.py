@@ -5,11 +5,12 @@ import base64
 import hashlib
 import json
 import logging
+import math
 import re
 import time
 import uuid
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 from dataclasses import dataclass
 from importlib.resources import files
 from typing import Any
@@ -29,6 +30,7 @@ from limbeck.metrics.predict import predict
 from limbeck.runs.evaluation import TrainedStudent
 from limbeck.schema import Example, Prediction
 from limbeck.serving.batches import Batches, QueueFullError
+from limbeck.serving.cascade import Teacher
 from limbeck.serving.gate import Gate, refusal
 from limbeck.serving.metrics import Metrics
 from limbeck.serving.protocol import (
@@ -47,6 +49,7 @@ from limbeck.serving.protocol import (
 
 log = logging.getLogger(__name__)
 _PATHS = frozenset(("/v1/answers", "/v1/chat/completions", "/v1/models", "/healthz", "/metrics", "/"))
+_MARGIN = 0.1  # seconds that the student's own answer needs to go out in time
 _REFUSALS = {
     400: "not JSON",
     401: "a wrong key",
@@ -71,15 +74,18 @@ class ServingOptions:
     seconds: float = 60.0  # that a request may take
     token: str | None = None
     log_inputs: bool = False
+    least_confidence: float = -math.inf  # below which the teacher is asked
 
 
 class Service:
-    """A student that answers the questions of all requests, by batches."""
+    """A student that answers the questions of all requests, by batches, and the teacher behind it."""
 
-    def __init__(self, trained: TrainedStudent, name: str, options: ServingOptions) -> None:
-        self.trained, self.name, self.options = trained, name, options
+    def __init__(
+        self, trained: TrainedStudent, name: str, options: ServingOptions, teacher: Teacher | None = None
+    ) -> None:
+        self.trained, self.name, self.options, self.teacher = trained, name, options, teacher
         self.created = int(time.time())
-        self.metrics = Metrics(_PATHS, lambda: len(self.batches))
+        self.metrics = Metrics(_PATHS, lambda: len(self.batches), teacher.cost if teacher else None)
         self.batches = Batches(
             self._predict,
             size=options.batch_size,
@@ -97,22 +103,34 @@ class Service:
         if rationale:
             self.trained.check_rationales()
         examples = [self._example(number, question) for number, question in enumerate(questions, start=1)]
+        end = time.monotonic() + self.options.seconds
         async with asyncio.timeout(self.options.seconds):
             predictions = await self.batches.predict(examples, rationale=rationale)
-        answers = []
-        for prediction in predictions:
-            answer = Answer(
-                answer=prediction.prediction or "",
-                confidence=prediction.confidence,
-                rationale=prediction.rationale,
-                input_cut=bool(prediction.input_cut),
-                answered_by="student",
-            )
-            answers.append(answer)
-            self.metrics.answered(answer.answered_by)
+        pairs = zip(examples, predictions, strict=True)
+        answers = await asyncio.gather(*(self._settled(*pair, rationale=rationale, end=end) for pair in pairs))
+        for prediction, answer in zip(predictions, answers, strict=True):
+            self.metrics.answered(answer.answered_by, answer.passed_on)
             if self.options.log_inputs:
                 log.info("%s", json.dumps({"input": prediction.input, **answer.model_dump(exclude_none=True)}))
         return answers
+
+    async def _settled(self, example: Example, prediction: Prediction, *, rationale: bool, end: float) -> Answer:
+        """Return the student's answer, or where it is not sure enough the teacher's, if that comes before `end`."""
+        answer = Answer(
+            answer=prediction.prediction or "",
+            confidence=prediction.confidence,
+            rationale=prediction.rationale,
+            input_cut=bool(prediction.input_cut),
+        )
+        sure = prediction.confidence is not None and prediction.confidence >= self.options.least_confidence
+        if self.teacher is None or sure:
+            return answer
+        sample = await self.teacher.answer(example, end - time.monotonic() - _MARGIN)
+        if sample is None:
+            return answer.model_copy(update={"passed_on": "failed"})
+        reason = sample.rationale if rationale else None
+        by_teacher = {"answer": sample.label, "rationale": reason, "answered_by": "teacher", "passed_on": "answered"}
+        return answer.model_copy(update=by_teacher)
 
     def _example(self, number: int, question: str | dict[str, JsonValue]) -> Example:
         row: dict[str, Any] = {"input": question} if isinstance(question, str) else question
@@ -136,7 +154,7 @@ def application(service: Service) -> FastAPI:
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        async with service.batches:
+        async with service.batches, service.teacher or nullcontext():
             yield
 
     app = FastAPI(
@@ -170,6 +188,7 @@ def application(service: Service) -> FastAPI:
             usage=service.usage(question, answer.answer),
             confidence=answer.confidence,
             answered_by=answer.answered_by,
+            passed_on=answer.passed_on,
         )
         if not request.stream:
             return completion

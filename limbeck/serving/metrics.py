@@ -12,18 +12,20 @@ _SIZES = (1, 2, 4, 8, 16, 32, 64, 128, 256)
 class Metrics:
     """The metrics of one server."""
 
-    def __init__(self, paths: frozenset[str], waiting: Callable[[], float]) -> None:
-        """Count the requests of known `paths` apart; `waiting` returns the length of the queue."""
+    def __init__(self, paths: frozenset[str], waiting: Callable[[], float], cost: Callable[[], float] | None) -> None:
+        """Count the requests of known `paths` apart; `waiting` and `cost` return the queue's length and the price."""
         self._paths, self._registry = paths, CollectorRegistry()
         registry = self._registry
         self._requests = Counter("limbeck_requests", "Requests.", ("path", "status"), registry=registry)
         self._latency = Histogram(
             "limbeck_request_seconds", "Time of a request.", ("path",), registry=registry, buckets=_SECONDS
         )
-        self._answers = Counter("limbeck_answers", "Answers.", ("answered_by",), registry=registry)
+        self._answers = Counter("limbeck_answers", "Answers.", ("answered_by", "passed_on"), registry=registry)
         self._batches = Histogram("limbeck_batch_size", "Questions in a batch.", registry=registry, buckets=_SIZES)
         self._work = Counter("limbeck_batch_seconds", "Time of the student.", registry=registry)
         Gauge("limbeck_waiting", "Questions in the queue.", registry=registry).set_function(waiting)
+        if cost is not None:
+            Gauge("limbeck_teacher_cost", "Price of the teacher's replies.", registry=registry).set_function(cost)
 
     def request(self, path: str, status: int, seconds: float) -> None:
         path = path if path in self._paths else "other"
@@ -34,8 +36,8 @@ class Metrics:
         self._batches.observe(size)
         self._work.inc(seconds)
 
-    def answered(self, by: str) -> None:
-        self._answers.labels(by).inc()
+    def answered(self, by: str, passed_on: str | None) -> None:
+        self._answers.labels(by, passed_on or "no").inc()
 
     def text(self) -> bytes:
         """Return all in Prometheus' text format."""

@@ -10,7 +10,11 @@ from limbeck.llm.messages import read_message
 MOST_QUESTIONS = 256  # of one request
 
 Question = Annotated[str, Field(min_length=1)] | dict[str, JsonValue]
-AnsweredBy = Literal["student"]
+AnsweredBy = Literal["student", "teacher"]
+PassedOn = Annotated[
+    Literal["answered", "failed"] | None,
+    Field(description="to the teacher, whose answer this is, or who failed; null: the student was sure enough"),
+]
 
 
 class AnswersRequest(BaseModel):
@@ -30,10 +34,11 @@ class Answer(BaseModel):
     """An answer to one question."""
 
     answer: str
-    confidence: float | None = Field(description="as `limbeck predict` writes it; null where it is undefined")
+    confidence: float | None = Field(description="the student's, as `limbeck predict` writes it; null: undefined")
     rationale: str | None = Field(description="null unless it was asked for")
     input_cut: bool = Field(description="the student read only a part of the question")
-    answered_by: AnsweredBy
+    answered_by: AnsweredBy = "student"
+    passed_on: PassedOn = None
 
 
 class AnswersResponse(BaseModel):
@@ -97,7 +102,7 @@ class Usage(BaseModel):
 
 
 class ChatCompletion(BaseModel):
-    """OpenAI's response, with the answer's `confidence` and by whom it is."""
+    """OpenAI's response, with fields of `Answer`."""
 
     id: str
     object: Literal["chat.completion"] = "chat.completion"
@@ -107,6 +112,7 @@ class ChatCompletion(BaseModel):
     usage: Usage
     confidence: float | None
     answered_by: AnsweredBy
+    passed_on: PassedOn
 
     def chunks(self, include_usage: bool) -> list[dict[str, Any]]:
         """Return the events of the stream: the message, its end, and where wanted the usage."""
@@ -117,7 +123,7 @@ class ChatCompletion(BaseModel):
             {"choices": [{"index": 0, "delta": delta, "finish_reason": None}]},
             {"choices": [{"index": 0, "delta": {}, "finish_reason": choice.finish_reason}]},
         ]
-        events[0] |= self.model_dump(include={"confidence", "answered_by"})
+        events[0] |= self.model_dump(include={"confidence", "answered_by", "passed_on"})
         if include_usage:
             events.append({"choices": [], "usage": self.usage.model_dump()})
         return [head | event for event in events]

@@ -5,6 +5,7 @@ import logging
 import os
 import socket
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -13,8 +14,10 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from limbeck.errors import FileError, RecipeError
 from limbeck.models.settings import EngineName
+from limbeck.runs import open_run
 from limbeck.runs.evaluation import open_trained
 from limbeck.serving.app import Service, ServingOptions, application
+from limbeck.serving.cascade import CascadeOptions, Teacher, least_confidence, measured_questions
 from limbeck.serving.gate import is_loopback
 
 log = logging.getLogger(__name__)
@@ -38,10 +41,19 @@ class _Connection(H11Protocol):
         self.loop.call_later(_HEAD_SECONDS, lambda: self.transport.close() if self.cycle is last else None)
 
 
-def serve(model: Path, options: ServingOptions, *, host: str, port: int, engine: EngineName | None = None) -> None:
+def serve(
+    model: Path,
+    options: ServingOptions,
+    *,
+    host: str,
+    port: int,
+    engine: EngineName | None = None,
+    cascade: CascadeOptions | None = None,
+) -> None:
     """Serve a run's student until SIGINT or SIGTERM, then answer what is in flight.
 
-    Raises RecipeError for an address that others reach without a token, LimbeckError if the student cannot be served.
+    With a `cascade` its teacher answers what the student is not sure of. Raises RecipeError for an address that others
+    reach without a token, LimbeckError if the student cannot be served.
     """
     if not is_loopback(host) and not options.token:
         reason = "others reach this address: name the environment variable of a key with --api-key-env"
@@ -50,8 +62,18 @@ def serve(model: Path, options: ServingOptions, *, host: str, port: int, engine:
     trained.student.eval()
     torch.set_num_threads(max(1, torch.get_num_threads() // options.workers))
     trained.student.keep_engine(trained.card.engine)
-    folder = model.resolve()
-    service = Service(trained, folder.parent.name if folder.name == "model" else folder.name, options)
+    folder = model.resolve().parent if model.resolve().name == "model" else model.resolve()
+    teacher = None
+    if cascade is not None:
+        job, task = cascade.job, trained.card.task
+        if job.task != task:
+            raise RecipeError(f"its task is {job.task!r}, the student's {task!r}", field="--teacher")
+        run = open_run(folder) if (folder / "recipe.yaml").is_file() and (folder / "model").is_dir() else None
+        least = least_confidence(cascade, run)
+        options = replace(options, least_confidence=least)
+        teacher = Teacher(job, folder.name, measured_questions(run))
+        log.info("questions of a confidence below %.4g are passed on to %s", least, job.teacher.name)
+    service = Service(trained, folder.name, options, teacher)
     server, listener = open_server(service, host, port)
     address = f"[{host}]" if ":" in host else host
     log.info("%s answers at http://%s:%d (%s)", service.name, address, listener.getsockname()[1], trained.card.engine)
