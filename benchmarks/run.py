@@ -24,6 +24,7 @@ from benchmarks.generation import generation
 from benchmarks.head import head
 from benchmarks.methods import methods
 from benchmarks.rows import line, markdown
+from benchmarks.serving import serving
 from benchmarks.settings import Settings
 from benchmarks.step import step
 from limbeck.files import write_json, write_text
@@ -39,12 +40,22 @@ CASES: dict[str, Callable[[Settings], Iterable[dict[str, Any]]]] = {
     "generation": generation,
     "confidence": confidence,
     "annotation": annotation,
+    "serving": serving,
     "decoder": decoder,
     "decoder-generation": decoder_generation,
     "decoder-rationales": decoder_rationales,
 }
 # left out where the released data is not there
-REAL = ("data", "beyond-memory", "generation", "confidence", "decoder", "decoder-generation", "decoder-rationales")
+REAL = (
+    "data",
+    "beyond-memory",
+    "generation",
+    "confidence",
+    "serving",
+    "decoder",
+    "decoder-generation",
+    "decoder-rationales",
+)
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -54,7 +65,7 @@ def main(arguments: list[str] | None = None) -> int:
     """
     given = sys.argv[1:] if arguments is None else arguments
     chosen = _parser().parse_args(given)
-    settings = Settings(chosen.device, chosen.root, chosen.repeats, chosen.tiny, chosen.rows)
+    settings = Settings(chosen.device, chosen.root, chosen.repeats, chosen.tiny, chosen.rows, chosen.run)
     transformers.logging.set_verbosity_error()
     started = datetime.now(UTC)
     found = {
@@ -97,6 +108,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--root", type=Path, default=root, help="the released data: svamp, cqa, esnli")
     parser.add_argument("--repeats", type=int, default=20, help="times each side is timed")
     parser.add_argument("--rows", type=int, default=5_000_000, help="rows of the file of the case beyond-memory")
+    parser.add_argument(
+        "--run", type=Path, help="a finished run of a decoder with a chat template, for the case serving"
+    )
     parser.add_argument("--tiny", action="store_true", help="toy sizes: seconds, figures without meaning")
     return parser
 

@@ -11,7 +11,7 @@ from limbeck.models import ScratchSettings
 class Settings:
     """`device`: "cpu" or "cuda"; `root`: the released data; `rounds`: timings of each side; `tiny`: toy sizes.
 
-    `rows`: those of the file beyond memory.
+    `rows`: those of the file beyond memory; `run`: the one to serve, None: one is trained.
     """
 
     device: str
@@ -19,6 +19,7 @@ class Settings:
     rounds: int = 20
     tiny: bool = False
     rows: int = 5_000_000
+    run: Path | None = None
 
     @property
     def gpu(self) -> bool:
