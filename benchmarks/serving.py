@@ -1,8 +1,8 @@
 """Case `serving`: answers a second of a decoder-only student behind HTTP, by engine and concurrency.
 
-The student is a finished run's, or SmolLM2-135M, trained for a while on SVAMP by LoRA under its chat template; its test
-questions come one after the other from as many clients as the concurrency. Beside it, with the same prompts and at most as many
-tokens: `transformers serve` with the merged weights, and llama-cpp-python's server with the exported GGUF if it is installed.
+The student is a finished run's, or SmolLM2-135M, trained for a while on SVAMP by LoRA under its chat template. Its test
+questions are asked by one client and by 32, each its next question once it has its answer. Beside it, with the same
+prompts and at most as many tokens, `transformers serve` with the merged weights.
 """
 
 import asyncio
@@ -130,16 +130,10 @@ def serving(settings: Settings) -> Iterator[dict[str, Any]]:
         student.tokenizer.decode(ids).removeprefix(before).removesuffix(after)
         for ids in student.source_ids(questions)[0]
     ]
-    python = sys.executable
-    commands = {
-        f"limbeck, {engine}": (
-            [python, "-m", "limbeck", "serve", str(path), "--port", "PORT", "--engine", engine],
-            "/healthz",
-            questions,
-        )
-        for engine in ENGINES
-    }
-    transformers = [str(Path(python).with_name("transformers")), "serve", "--port", "PORT", "--host", "127.0.0.1"]
+    limbeck = [sys.executable, "-m", "limbeck", "serve", str(path), "--port", "PORT", "--engine"]
+    commands = {f"limbeck, {engine}": ([*limbeck, engine], "/healthz", questions) for engine in ENGINES}
+    program = str(Path(sys.executable).with_name("transformers"))
+    transformers = [program, "serve", "--port", "PORT", "--host", "127.0.0.1"]
     commands["transformers serve"] = (transformers, "/health", prompts)
     loads = {
         name: measured(command, health, str(merged.resolve()), texts, seconds)
@@ -148,10 +142,11 @@ def serving(settings: Settings) -> Iterator[dict[str, Any]]:
     best = max(values["many"].rate for name, values in loads.items() if not name.startswith("limbeck"))
     for name, values in loads.items():
         one, many = values["one"], values["many"]
+        memory = " and ".join(f"{gibibytes:.2f}" for gibibytes in values["memory"])
         note = (
             f"latency at 1: median {one.percentile(0.5):.2f} s; at 32: median {many.percentile(0.5):.2f}, p99 "
-            f"{many.percentile(0.99):.2f} s; errors {one.errors} and {many.errors}; memory {values['memory'][0]:.2f} GiB "
-            f"before and {values['memory'][1]:.2f} after"
+            f"{many.percentile(0.99):.2f} s; errors {one.errors} and {many.errors}; memory before and after 32: "
+            f"{memory} GiB"
         )
         target, met = "", ""
         if name == "limbeck, transformers":

@@ -155,10 +155,10 @@ def export(job: Job, output: Path, form: Form, *, all_rationales: bool = False) 
 
 
 def harvest(store: Path, output: Path) -> dict[str, Any]:
-    """Write the questions that a server passed on to a teacher as training rows, as `export` does.
+    """Write the questions that a server passed on to a teacher as training rows, as `export` does; of equals one.
 
-    The store knows neither the test nor the validation questions of the served run: the server keeps them out. Raises
-    DataError where no server wrote to the store.
+    They are those of the server that was started last. It kept out what its run was validated and tested on. Raises
+    DataError where no server wrote to the store, and where the job's prompt has changed since.
     """
     _check_output(output, store)
     with Store(store, create=False) as opened_store:
@@ -166,14 +166,20 @@ def harvest(store: Path, output: Path) -> dict[str, Any]:
         if served is None:
             raise DataError("no server passed questions on to this store", path=store)
         job = Job.parse({**served["job"], "store": store}, str(store))
-        opened = OpenJob(job, ())
-        rows = opened_store.questions(job.teacher.name, opened.prompt)
+        prompt = OpenJob(job, ()).prompt
+        if prompt != served["rows"]["prompt"]:
+            raise DataError("the job's prompt has changed since the server was started; restore it", path=job.prompt)
+        rows = opened_store.questions(job.teacher.name, prompt)
     if not rows:
         raise DataError("no question was passed on yet", path=store)
     table = [(f"{store}: question {number}", str(number), row) for number, row in enumerate(rows, start=1)]
-    examples = read_later_table(table, {}, opened.task)
-    unique = {normalise(example.input): example for example in reversed(examples)}  # the first of equals
-    return _export(_read_results(OpenJob(job, list(unique.values())[::-1])), output, "limbeck", all_rationales=False)
+    results = _read_results(OpenJob(job, read_later_table(table, {}, OpenJob(job, ()).task)))
+    unique: dict[str, Annotation] = {}
+    for row in results.annotations:
+        first = unique.setdefault(normalise(row.example.input), row)
+        if first.vote is None:
+            unique[normalise(row.example.input)] = row
+    return _export(replace(results, annotations=list(unique.values())), output, "limbeck", all_rationales=False)
 
 
 def _export(results: Results, output: Path, form: Form, *, all_rationales: bool) -> dict[str, Any]:

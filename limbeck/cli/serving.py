@@ -1,7 +1,6 @@
 """`limbeck serve`: a student in use."""
 
 import math
-import os
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated
@@ -27,8 +26,8 @@ _MAX_COST = "Largest share of the questions that may be passed on, on validation
 def serve(
     model: Annotated[Path, argument("Folder of a run, or its model/.")],
     *,
-    host: Annotated[str, option("Address to answer at; others than this machine's need --api-key-env.")] = "127.0.0.1",
-    port: Annotated[int, option("Port to answer at; 0: any that is free.", min=0, max=65535)] = 8000,
+    host: Annotated[str, option("Address to listen on; others than this machine's need --api-key-env.")] = "127.0.0.1",
+    port: Annotated[int, option("Port to listen on; 0: any that is free.", min=0, max=65535)] = 8000,
     engine: terminal.Engine = None,
     api_key_env: Annotated[
         str | None, option("Environment variable with the key that clients send.", metavar="VARIABLE")
@@ -56,7 +55,6 @@ def serve(
     token = None
     if api_key_env is not None and (token := read_key(api_key_env)) is None:
         raise RecipeError(f"${api_key_env} is not set", field="--api-key-env")
-    os.environ.pop(api_key_env or "", None)  # no library needs it
     least, cascade = None if threshold == "auto" else _probability(threshold), None
     if (least is not None and max_cost is not None) or (teacher is None and (least, max_cost) != (None, None)):
         raise RecipeError("--threshold or --max-cost says what is passed on to a --teacher: give one of them")

@@ -43,7 +43,9 @@ def read_choices(cell: Any) -> Choices:
             keys, value = pieces[::2], pieces[1::2]
     elif isinstance(value, Mapping):
         lists = isinstance(value.get("text"), list)
-        keys, value = (list(value.get("label") or ()), value["text"]) if lists else (list(value), list(value.values()))
+        keys, value = (value.get("label") or [], value["text"]) if lists else (list(value), list(value.values()))
+        if not isinstance(keys, list):
+            raise DataError(f"a list of the choices' labels was expected, not {keys!r:.60}", field="choices")
     elif isinstance(value, list) and all(isinstance(item, Mapping) for item in value):
         keys, value = [item.get("label") for item in value], [item.get("text") for item in value]
     if not isinstance(value, list) or not value:

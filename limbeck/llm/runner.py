@@ -140,24 +140,29 @@ class Asker:
         async with self._storing:
             return await asyncio.to_thread(function, *args, **options)
 
-    async def answer(self, request: Request) -> None:
-        """Send a request until it is answered or given up. Raises EndpointError where no request can succeed."""
+    async def answer(self, request: Request) -> Reply | Failure | None:
+        """Send a request until it is answered or given up; return the outcome, None where it was not sent.
+
+        Raises EndpointError where no request can succeed.
+        """
+        result: Reply | Failure | None = None
         for attempt in range(1, self._limits.attempts + 1):
             await _wait(self._stop, max(self._request_rate.delay(1), self._token_rate.delay(sum(request.ceiling))))
             if self._stop.is_set():
-                return  # its claim is released with the store
+                return result  # its claim is released with the store
             self._tally.sent += 1
             result = await self._client.ask(request.messages)
             again = isinstance(result, Failure) and result.again and attempt < self._limits.attempts
             last = self._stop.is_set() or not again
             await self._record(request, result, last)
             if last or isinstance(result, Reply):
-                return
+                return result
             # a failure may have been paid for; its claim counts as spent
             if not self._settings.covers(await self.call(self._store.spent, request.key.model)):
                 self.end("budget")
             else:
                 await _wait(self._stop, backoff(attempt, result.retry_after))
+        return result
 
     async def _record(self, request: Request, result: Reply | Failure, last: bool) -> None:
         """Store and count a result. Raises EndpointError where the teacher fails rather than the question."""

@@ -117,7 +117,7 @@ class Store(AbstractContextManager["Store"]):
             self._alive = self._lock(self._worker)  # released when this process ends, however it ends
             path.parent.mkdir(parents=True, exist_ok=True)
             with self._lock("tables"):  # one process makes them
-                self._open()
+                self._open(create)
             if create:
                 self._alive.acquire()
 
@@ -236,7 +236,7 @@ class Store(AbstractContextManager["Store"]):
         query = "SELECT SUM(prompt_tokens), SUM(completion_tokens) FROM claims WHERE model = ?"
         return self.usage(model)[0].plus(Tokens(*(total or 0 for total in self._read(query, model)[0])))
 
-    def _open(self) -> None:
+    def _open(self, create: bool) -> None:
         self._connection = sqlite3.connect(self.path, 1.0, isolation_level=None, check_same_thread=False)
         (tables,) = self._connection.execute("SELECT COUNT(*) FROM sqlite_master").fetchone()
         marks = "SELECT application_id, user_version FROM pragma_application_id, pragma_user_version"
@@ -246,7 +246,8 @@ class Store(AbstractContextManager["Store"]):
         self._connection.executescript("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;")
         if not tables:
             self._connection.executescript(_SCHEMA)
-        self._connection.executescript(_QUESTIONS)
+        if create:
+            self._connection.executescript(_QUESTIONS)
 
     def _read(self, query: str, *values: object) -> list[tuple[Any, ...]]:
         with self._errors():

@@ -11,6 +11,7 @@ from dataclasses import replace
 from itertools import accumulate
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from threading import Lock
 from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
@@ -32,6 +33,7 @@ MULTIPLE = 8  # of padded lengths, for matrix units
 Ids = list[int]
 Row = Sequence[int] | NDArray[np.int32]
 Item = TypeVar("Item")
+_TOKENIZING = Lock()  # a call sets options of the tokenizer, which the calls of other threads would take for theirs
 _GAP = " ... "
 _LABELLED = (*ANSWERS, View.CHOICES, View.GIVEN_RATIONALE)  # the views whose targets have the label
 
@@ -231,7 +233,8 @@ class Codec(ABC):
         if not texts:  # tokenizers refuse none
             return []
         options |= {"return_attention_mask": False, "return_token_type_ids": False}  # they would take as long again
-        encoding = self.tokenizer(list(texts), add_special_tokens=False, truncation=False, verbose=False, **options)
+        with _TOKENIZING:
+            encoding = self.tokenizer(list(texts), add_special_tokens=False, truncation=False, verbose=False, **options)
         return encoding["input_ids"]
 
 

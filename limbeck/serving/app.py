@@ -17,7 +17,7 @@ from typing import Any
 
 from fastapi import Depends, FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import HTMLResponse, StreamingResponse
+from fastapi.responses import HTMLResponse
 from fastapi.security import HTTPBearer
 from pydantic import JsonValue
 from starlette.exceptions import HTTPException
@@ -25,7 +25,7 @@ from starlette.exceptions import HTTPException
 import limbeck
 from limbeck.data.rows import read_later_table
 from limbeck.data.views import source
-from limbeck.errors import LimbeckError
+from limbeck.errors import DataError, LimbeckError, RecipeError
 from limbeck.metrics.predict import predict
 from limbeck.runs.evaluation import TrainedStudent
 from limbeck.schema import Example, Prediction
@@ -34,7 +34,6 @@ from limbeck.serving.cascade import Teacher
 from limbeck.serving.gate import Gate, refusal
 from limbeck.serving.metrics import Metrics
 from limbeck.serving.protocol import (
-    Answer,
     AnswersRequest,
     AnswersResponse,
     ChatCompletion,
@@ -42,13 +41,15 @@ from limbeck.serving.protocol import (
     CompletionChoice,
     CompletionMessage,
     ErrorResponse,
-    Model,
+    ModelEntry,
     ModelList,
+    ServedAnswer,
     Usage,
 )
 
 log = logging.getLogger(__name__)
 _PATHS = frozenset(("/v1/answers", "/v1/chat/completions", "/v1/models", "/healthz", "/metrics", "/"))
+MOST_CHARACTERS, MOST_CHOICES = 50_000, 64  # of a question
 _MARGIN = 0.1  # seconds that the student's own answer needs to go out in time
 _REFUSALS = {
     400: "not JSON",
@@ -86,7 +87,7 @@ class Service:
         self.trained, self.name, self.options, self.teacher = trained, name, options, teacher
         self.created = int(time.time())
         self.metrics = Metrics(_PATHS, lambda: len(self.batches), teacher.cost if teacher else None)
-        self.batches = Batches(
+        self.batches: Batches[tuple[Prediction, Usage]] = Batches(
             self._predict,
             size=options.batch_size,
             room=options.queue,
@@ -94,36 +95,44 @@ class Service:
             watch=self.metrics.batch,
         )
 
-    def _predict(self, examples: Sequence[Example], rationales: bool) -> list[Prediction]:
-        trained, size = self.trained, self.options.batch_size
-        return predict(trained.student, trained.card, examples, trained.task, rationales=rationales, batch_size=size)
+    def _predict(self, examples: Sequence[Example], rationales: bool) -> list[tuple[Prediction, Usage]]:
+        student, card, size = self.trained.student, self.trained.card, self.options.batch_size
+        predictions = predict(student, card, examples, self.trained.task, rationales=rationales, batch_size=size)
+        prompts, _ = student.source_ids([source(example, card.answer_view) for example in examples])
+        completions = student.target_ids([prediction.prediction or "" for prediction in predictions])
+        lengths = [(len(prompt), len(ids)) for prompt, ids in zip(prompts, completions, strict=True)]
+        usages = [Usage(prompt_tokens=p, completion_tokens=c, total_tokens=p + c) for p, c in lengths]
+        return list(zip(predictions, usages, strict=True))
 
-    async def answer(self, questions: Sequence[str | dict[str, JsonValue]], *, rationale: bool) -> list[Answer]:
+    async def answer(
+        self, questions: Sequence[str | dict[str, JsonValue]], *, rationale: bool
+    ) -> list[tuple[ServedAnswer, Usage]]:
         """Return the answers in order. Raises LimbeckError for a wrong question or a full queue, and TimeoutError."""
         if rationale:
             self.trained.check_rationales()
         examples = [self._example(number, question) for number, question in enumerate(questions, start=1)]
         end = time.monotonic() + self.options.seconds
         async with asyncio.timeout(self.options.seconds):
-            predictions = await self.batches.predict(examples, rationale=rationale)
+            predicted = await self.batches.answers(examples, rationale=rationale)
+        predictions, usages = zip(*predicted, strict=True)
         pairs = zip(examples, predictions, strict=True)
         answers = await asyncio.gather(*(self._settled(*pair, rationale=rationale, end=end) for pair in pairs))
         for prediction, answer in zip(predictions, answers, strict=True):
             self.metrics.answered(answer.answered_by, answer.passed_on)
             if self.options.log_inputs:
                 log.info("%s", json.dumps({"input": prediction.input, **answer.model_dump(exclude_none=True)}))
-        return answers
+        return list(zip(answers, usages, strict=True))
 
-    async def _settled(self, example: Example, prediction: Prediction, *, rationale: bool, end: float) -> Answer:
+    async def _settled(self, example: Example, prediction: Prediction, *, rationale: bool, end: float) -> ServedAnswer:
         """Return the student's answer, or where it is not sure enough the teacher's, if that comes before `end`."""
-        answer = Answer(
+        answer = ServedAnswer(
             answer=prediction.prediction or "",
             confidence=prediction.confidence,
             rationale=prediction.rationale,
             input_cut=bool(prediction.input_cut),
         )
-        sure = prediction.confidence is not None and prediction.confidence >= self.options.least_confidence
-        if self.teacher is None or sure:
+        confidence = -math.inf if prediction.confidence is None else prediction.confidence
+        if self.teacher is None or confidence >= self.options.least_confidence:
             return answer
         sample = await self.teacher.answer(example, end - time.monotonic() - _MARGIN)
         if sample is None:
@@ -137,15 +146,10 @@ class Service:
         (example,) = read_later_table(
             [(f"question {number}", str(number), row)], self.trained.columns, self.trained.task
         )
+        if len(example.input) > MOST_CHARACTERS or len(example.choices) > MOST_CHOICES:
+            limits = f"{MOST_CHARACTERS:,} characters and {MOST_CHOICES} choices"
+            raise DataError(f"question {number}: a question has at most {limits}", field="input")
         return example
-
-    def usage(self, question: str, answer: str) -> Usage:
-        student, view = self.trained.student, self.trained.card.answer_view
-        (prompt,), _ = student.source_ids([source(self._example(1, question), view)])
-        (completion,) = student.target_ids([answer])
-        return Usage(
-            prompt_tokens=len(prompt), completion_tokens=len(completion), total_tokens=len(prompt) + len(completion)
-        )
 
 
 def application(service: Service) -> FastAPI:
@@ -161,6 +165,7 @@ def application(service: Service) -> FastAPI:
         title=f"limbeck: {service.name}",
         version=limbeck.__version__,
         lifespan=lifespan,
+        redoc_url=None,
         responses={code: {"model": ErrorResponse, "description": text} for code, text in _REFUSALS.items()},
     )
     app.add_middleware(Gate, token=options.token, seconds=options.seconds, metrics=service.metrics)
@@ -172,20 +177,20 @@ def application(service: Service) -> FastAPI:
         """Answer one question or several."""
         start = time.monotonic()
         answers = await service.answer(request.questions, rationale=request.rationale)
-        return AnswersResponse(model=service.name, answers=answers, seconds=round(time.monotonic() - start, 4))
+        seconds = round(time.monotonic() - start, 4)
+        return AnswersResponse(model=service.name, answers=[answer for answer, _ in answers], seconds=seconds)
 
     @app.post("/v1/chat/completions", dependencies=protected, response_model=ChatCompletion)
     async def chat_completions(request: ChatRequest) -> Any:
         """Answer the question in the last turn of the user, as OpenAI's endpoint of this name does."""
-        question = request.question()
-        (answer,) = await service.answer([question], rationale=request.rationale)
+        ((answer, usage),) = await service.answer([request.question()], rationale=request.rationale)
         message = CompletionMessage(content=answer.answer, reasoning_content=answer.rationale)
         completion = ChatCompletion(
             id=f"chatcmpl-{uuid.uuid4().hex}",
             created=int(time.time()),
             model=service.name,
             choices=[CompletionChoice(message=message)],
-            usage=service.usage(question, answer.answer),
+            usage=usage,
             confidence=answer.confidence,
             answered_by=answer.answered_by,
             passed_on=answer.passed_on,
@@ -194,12 +199,12 @@ def application(service: Service) -> FastAPI:
             return completion
         chunks = completion.chunks(bool(request.stream_options and request.stream_options.include_usage))
         events = [*(json.dumps(chunk) for chunk in chunks), "[DONE]"]
-        return StreamingResponse(iter([f"data: {event}\n\n" for event in events]), media_type="text/event-stream")
+        return Response("".join(f"data: {event}\n\n" for event in events), media_type="text/event-stream")
 
     @app.get("/v1/models", dependencies=protected)
     async def models() -> ModelList:
         """List the student."""
-        return ModelList(data=[Model(id=service.name, created=service.created)])
+        return ModelList(data=[ModelEntry(id=service.name, created=service.created)])
 
     @app.get("/healthz")
     async def healthz() -> dict[str, str]:
@@ -234,7 +239,10 @@ def _handle_errors(app: FastAPI, seconds: float) -> None:
     async def wrong(_: Request, error: LimbeckError) -> Response:
         if isinstance(error, QueueFullError):
             return refusal(429, str(error), "queue_full", headers={"retry-after": str(error.seconds)})
-        return refusal(422, str(error), "invalid_request_error", param=error.field)
+        if isinstance(error, DataError | RecipeError):
+            return refusal(422, str(error), "invalid_request_error", param=error.field)
+        log.error("%s", error)
+        return refusal(500, "the student failed; the server's log says why", "server_error")
 
     @app.exception_handler(RequestValidationError)
     async def invalid(_: Request, error: RequestValidationError) -> Response:

@@ -9,15 +9,16 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Self
+from typing import Any, Generic, Self, TypeVar
 
-from limbeck.errors import LimbeckError
-from limbeck.schema import Example, Prediction
+from limbeck.errors import LimbeckError, ModelError
+from limbeck.schema import Example
 
 log = logging.getLogger(__name__)
 _PAUSE = 0.004  # seconds in which questions join a batch that is not full
-Answer = Callable[[Sequence[Example], bool], Sequence[Prediction]]
-"""`answer(examples, rationales)` returns their predictions in order; it is called in a thread."""
+T = TypeVar("T")
+Work = Callable[[Sequence[Example], bool], Sequence[T]]
+"""`work(examples, rationales)` returns an answer to each in order; it is called in a thread."""
 
 
 class QueueFullError(LimbeckError):
@@ -32,20 +33,20 @@ class QueueFullError(LimbeckError):
 class _Question:
     example: Example
     rationale: bool
-    prediction: "asyncio.Future[Prediction]" = field(default_factory=lambda: asyncio.get_running_loop().create_future())
+    answer: "asyncio.Future[Any]" = field(default_factory=lambda: asyncio.get_running_loop().create_future())
 
 
-class Batches:
+class Batches(Generic[T]):
     """A bounded queue of questions, and the workers that answer them in batches."""
 
     def __init__(
-        self, answer: Answer, *, size: int, room: int, workers: int, watch: Callable[[int, float], None]
+        self, work: Work[T], *, size: int, room: int, workers: int, watch: Callable[[int, float], None]
     ) -> None:
         """Answer up to `size` questions at a time in each of `workers` threads; at most `room` wait.
 
         `watch` is told the number of questions and the seconds of each batch.
         """
-        self._answer, self._size, self._room, self._watch = answer, size, room, watch
+        self._work, self._size, self._room, self._watch = work, size, room, watch
         self._waiting = deque[_Question]()
         self._arrived = asyncio.Event()
         self._pool = ThreadPoolExecutor(workers, "student")
@@ -56,7 +57,7 @@ class Batches:
         return len(self._waiting)
 
     async def __aenter__(self) -> Self:
-        self._tasks = [asyncio.create_task(self._work()) for _ in range(self._workers)]
+        self._tasks = [asyncio.create_task(self._serve()) for _ in range(self._workers)]
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -65,20 +66,22 @@ class Batches:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await asyncio.to_thread(self._pool.shutdown, cancel_futures=True)
 
-    async def predict(self, examples: Sequence[Example], *, rationale: bool) -> list[Prediction]:
-        """Return the student's answers in order. Raises QueueFullError at once; what the student raises."""
+    async def answers(self, examples: Sequence[Example], *, rationale: bool) -> list[T]:
+        """Return the answers in order. Raises QueueFullError at once, and LimbeckError where the student fails."""
         if len(self._waiting) + len(examples) > self._room:
             raise QueueFullError(max(1, math.ceil(len(self._waiting) * self._seconds)))
         questions = [_Question(example, rationale) for example in examples]
         self._waiting.extend(questions)
         self._arrived.set()
         try:
-            return await asyncio.gather(*(question.prediction for question in questions))
-        finally:
-            for question in questions:  # after a time-out they need no answer
-                question.prediction.cancel()
+            return await asyncio.gather(*(question.answer for question in questions))
+        except BaseException:  # after a time-out they need neither an answer nor room
+            for question in questions:
+                question.answer.cancel()
+            self._waiting = deque(question for question in self._waiting if not question.answer.done())
+            raise
 
-    async def _work(self) -> None:
+    async def _serve(self) -> None:
         while True:
             await self._arrived.wait()
             if len(self._waiting) < self._size:
@@ -88,13 +91,13 @@ class Batches:
 
     def _next_batch(self) -> list[_Question]:
         """Take the questions that have waited longest and that want rationales alike."""
-        batch, others = list[_Question](), list[_Question]()
+        batch, later = list[_Question](), list[_Question]()
         while self._waiting and len(batch) < self._size:
             question = self._waiting.popleft()
-            if not question.prediction.done():
-                same = not batch or question.rationale == batch[0].rationale
-                (batch if same else others).append(question)
-        self._waiting.extendleft(reversed(others))
+            if not question.answer.done():
+                alike = not batch or question.rationale == batch[0].rationale
+                (batch if alike else later).append(question)
+        self._waiting.extendleft(reversed(later))
         if not self._waiting:
             self._arrived.clear()
         return batch
@@ -103,17 +106,22 @@ class Batches:
         start, examples = time.monotonic(), [question.example for question in batch]
         loop = asyncio.get_running_loop()
         try:
-            predictions = await loop.run_in_executor(self._pool, self._answer, examples, batch[0].rationale)
+            answers = await loop.run_in_executor(self._pool, self._work, examples, batch[0].rationale)
+            pairs = list(zip(batch, answers, strict=True))
         except Exception as error:
+            if len(batch) > 1:  # one of them may be at fault
+                for question in batch:
+                    await self._compute([question])
+                return
             if not isinstance(error, LimbeckError):
                 log.exception("the student failed")
-            for question in batch:
-                with suppress(asyncio.InvalidStateError):  # nobody waits for it any longer
-                    question.prediction.set_exception(error)
+                error = ModelError("the student failed")
+            with suppress(asyncio.InvalidStateError):  # nobody waits for it any longer
+                batch[0].answer.set_exception(error)
             return
         seconds = time.monotonic() - start
         self._seconds += (seconds / len(batch) / self._workers - self._seconds) / 8
         self._watch(len(batch), seconds)
-        for question, prediction in zip(batch, predictions, strict=True):
+        for question, answer in pairs:
             with suppress(asyncio.InvalidStateError):
-                question.prediction.set_result(prediction)
+                question.answer.set_result(answer)

@@ -7,8 +7,7 @@ import time
 from collections import deque
 from collections.abc import Set
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass, replace
-from typing import Self
+from dataclasses import dataclass
 
 import numpy as np
 from sklearn.isotonic import IsotonicRegression
@@ -16,18 +15,18 @@ from sklearn.isotonic import IsotonicRegression
 from limbeck.annotation.filters import Sample, sift
 from limbeck.annotation.job import Job, OpenJob
 from limbeck.data.conversations import export_rows
-from limbeck.errors import LimbeckError, RecipeError
+from limbeck.errors import LimbeckError, RecipeError, first_line
 from limbeck.files import read_jsonl
-from limbeck.llm.messages import Tokens
+from limbeck.llm.messages import Failure
 from limbeck.llm.runner import Asker, Session
 from limbeck.llm.store import Request, Result, Store
 from limbeck.metrics.graded import Graded, as_arrays
 from limbeck.metrics.predictions import read_predictions
-from limbeck.metrics.selective import cascade
-from limbeck.models import open_teacher
+from limbeck.metrics.selective import choose_thresholds
+from limbeck.models import Card, open_teacher
 from limbeck.runs.evaluation import graded_with_teacher
 from limbeck.runs.run import Run
-from limbeck.schema import Example
+from limbeck.schema import Example, Prediction
 from limbeck.tasks import normalise
 
 log = logging.getLogger(__name__)
@@ -43,36 +42,45 @@ class CascadeOptions:
     max_cost: float | None = None  # the largest share passed on
 
 
-def least_confidence(options: CascadeOptions, run: Run | None) -> float:
+def least_confidence(options: CascadeOptions, run: Run | None, card: Card) -> float:
     """Return the confidence below which a question is passed on, chosen on the run's validation answers.
 
     `max_cost` is the share of these that may lie below it. `threshold` is a probability of being right, which isotonic
     regression on these gives each confidence; without a run it is the confidence itself. With neither it is the
     cheapest threshold of an accuracy no lower than the teacher's alone. Raises RecipeError where that takes what is
-    not there.
+    not there, or answers that were given in another way than the `card` says.
     """
-    path = run and run.predictions("valid")
-    validation = [p for p in read_predictions(path) if p.confidence is not None] if path and path.is_file() else []
+    validation = _validation(run, card)
+    if 0 in (options.threshold, options.max_cost):
+        return -math.inf
     if validation and options.max_cost is not None:
-        confidences = sorted(float(p.confidence or 0) for p in validation)
+        confidences = sorted(-math.inf if p.confidence is None else p.confidence for p in validation)
         passed = math.floor(options.max_cost * len(confidences))
         return confidences[passed] if passed < len(confidences) else math.inf
-    if validation and options.threshold is not None:
-        return _confidence_of(options.threshold, as_arrays(validation))
     if options.threshold is not None:
+        if answers := [p for p in validation if p.confidence is not None]:
+            return _confidence_of(options.threshold, as_arrays(answers))
         log.warning("no validation answers: --threshold is compared with the confidence as it is")
         return options.threshold
-    if options.max_cost is None and run and validation:
-        try:
-            answers, teacher = graded_with_teacher(run)
-        except LimbeckError as error:
-            reason = f"auto needs the teacher's answers to the validation questions ({error})"
-            raise RecipeError(f"{reason}; give a probability, or --max-cost", field="--threshold") from None
-        points = cascade(answers.confidence, answers.correct, teacher, points=None)
-        point = next(point for point in points if point.accuracy >= points[-1].accuracy - 1e-12)
-        return math.inf if point.threshold is None else point.threshold
-    reason = "the threshold is chosen on a run's validation answers, and there are none; give a probability"
-    raise RecipeError(reason, field="--threshold")
+    if run is None or not validation:
+        reason = "the threshold is chosen on a run's validation answers, and there are none; give a probability"
+        raise RecipeError(reason, field="--threshold")
+    try:
+        answers_and_teacher = graded_with_teacher(run)
+    except LimbeckError as error:
+        reason = f"auto needs the teacher's answers to the validation questions ({error})"
+        raise RecipeError(f"{reason}; give a probability, or --max-cost", field="--threshold") from None
+    least = choose_thresholds(answers_and_teacher, answers_and_teacher)["as_teacher"]["threshold"]
+    return math.inf if least is None else float(least)
+
+
+def _validation(run: Run | None, card: Card) -> list[Prediction]:
+    """Return the run's validation answers, if they were given as the card says."""
+    if run is None or not run.predictions("valid").is_file():
+        return []
+    results = run.results.get("valid", {})
+    alike = all(results.get(name) == getattr(card, name) for name in ("answers", "votes", "temperature"))
+    return read_predictions(run.predictions("valid")) if alike else []
 
 
 def _confidence_of(probability: float, answers: Graded) -> float:
@@ -94,86 +102,115 @@ class Teacher(AbstractAsyncContextManager["Teacher"]):
     """
 
     def __init__(self, job: Job, name: str, measured: Set[str]) -> None:
-        """Take the student's name, for the store, and the questions that no student may be trained on."""
-        self._job, self._opened, self._name, self._measured = job, OpenJob(job, ()), name, measured
-        self._tasks: dict[str, asyncio.Task[Result | None]] = {}
-        self._failures, self._rests_until = 0, -math.inf
+        """Open the job's store; take the student's name and the questions that no student may be trained on.
 
-    async def __aenter__(self) -> Self:
-        self._store = Store(self._job.store)
+        Raises LimbeckError if store, prompt or endpoint cannot be used.
+        """
+        self._job, self._opened, self._measured = job, OpenJob(job, ()), measured
+        self._tasks: dict[str, asyncio.Task[Result | None]] = {}
+        self._refused = set[str]()  # questions, which another attempt would not mend
+        self._failures, self._rests_until = 0, -math.inf
+        self._store = Store(job.store)
         try:
-            self._session = Session(self._job, self._store, open_teacher)
-            self._session.begin(self._opened.prompt, self._opened.sent, {"served": self._name})
-            self._client = self._session.open_client(self._job.sampling)
+            session = Session(job, self._store, open_teacher)
+            origin = {"served": name, "prompt": self._opened.prompt}
+            session.begin(self._opened.prompt, self._opened.sent, origin)
+            self._client, self._tally = session.open_client(job.sampling), session.tally
+            self._asker = Asker(session, self._client)
         except BaseException:
             self._store.__exit__()
             raise
-        self._asker = Asker(self._session, self._client)
         self._room = asyncio.Semaphore(self._asker.concurrency)
-        return self
 
     async def __aexit__(self, *_: object) -> None:
+        """Wait for the replies in flight, and close the store."""
         self._asker.end(None)
-        await asyncio.gather(*self._tasks.values(), return_exceptions=True)
-        await self._client.close()
-        self._store.__exit__()
-
-    @property
-    def used(self) -> Tokens:
-        """The tokens used since the start."""
-        return self._session.tally.tokens
+        try:
+            await asyncio.gather(*self._tasks.values(), return_exceptions=True)
+            await self._client.close()
+        finally:
+            self._store.__exit__()
 
     def cost(self) -> float:
-        """Return their price; 0 where no price is known."""
-        return self._job.cost(self.used) or 0.0
+        """Return the price of the replies since the start; 0 where no price is known."""
+        return self._job.cost(self._tally.tokens) or 0.0
 
     async def answer(self, example: Example, seconds: float) -> Sample | None:
         """Return the teacher's answer with its label and rationale; None if it fails or takes longer.
 
         A reply that comes later is stored all the same.
         """
-        request = self._opened.requests([example])[0]
-        question = request.key.question
-        if question not in self._tasks:
-            self._tasks[question] = asyncio.create_task(self._ask(request, example))
-            self._tasks[question].add_done_callback(lambda _: self._tasks.pop(question, None))
+        if seconds <= 0:
+            return None
         try:
-            async with asyncio.timeout(max(0.0, seconds)):
-                result = await asyncio.shield(self._tasks[question])
+            request = self._opened.requests([example])[0]
+            async with asyncio.timeout(seconds):
+                result = await self._result(request, example)
+            if result is None or result.text is None:
+                return None
+            sample = Sample(*result)
+            sift(example, [sample], self._opened.task, filters=self._job.filters, source=self._job.rationale)
         except TimeoutError:
             return None
-        if result is None or result.text is None:
+        except LimbeckError as error:  # a question that the prompt does not fit
+            log.warning("not passed on: %s", error)
             return None
-        sample = Sample(*result)
-        sift(example, [sample], self._opened.task, filters=self._job.filters, source=self._job.rationale)
         return sample if sample.label else None
+
+    async def _result(self, request: Request, example: Example) -> Result | None:
+        question = request.key.question
+        if question not in self._tasks:
+            await self._room.acquire()  # a task that has begun goes on after its caller's time
+            task = self._tasks.get(question)
+            if task is None:
+                task = self._tasks[question] = asyncio.create_task(self._ask(request, example))
+                task.add_done_callback(lambda _: self._room.release())
+                task.add_done_callback(lambda _: self._tasks.pop(question))
+            else:
+                self._room.release()
+        return await asyncio.shield(self._tasks[question])
 
     async def _ask(self, request: Request, example: Example) -> Result | None:
         call, store = self._asker.call, self._store
         try:
-            async with self._room:
-                result = await call(store.result, request.key)
-                if result is None or result.text is None:
-                    if time.monotonic() < self._rests_until or not await call(self._claim, request, example):
-                        return None
-                    try:
-                        await self._asker.answer(request)
-                    finally:
-                        await call(store.release, request.key)
-                    result = await call(store.result, request.key)
-                    self._failures = 0 if result and result.text is not None else self._failures + 1
-        except LimbeckError as error:
-            log.warning("the teacher is not asked for a while: %s", error)
-            self._failures += 1
+            result = await call(store.result, request.key)
+            if result is not None and result.text is not None:
+                return result
+            rests = time.monotonic() < self._rests_until or request.key.question in self._refused
+            if rests or not await call(self._claim, request, example):
+                return None
+            try:
+                outcome = await self._asker.answer(request)
+            finally:
+                await call(store.release, request.key)
+            if isinstance(outcome, Failure) and not outcome.again:
+                self._refused.add(request.key.question)
+            elif isinstance(outcome, Failure):
+                self._rest(outcome.message)
+            else:
+                self._failures = 0
+            return await call(store.result, request.key)
+        except Exception as error:  # of a local model too; the student's answer stands
+            self._rest(first_line(error))
             return None
-        finally:
-            if self._failures:
-                self._rests_until = time.monotonic() + min(_LONGEST_REST, 2.0**self._failures / 4)
-        return result
+
+    def _rest(self, reason: str) -> None:
+        """Leave the teacher alone, longer after each failure; what fails meanwhile was sent before."""
+        if time.monotonic() >= self._rests_until:
+            self._failures += 1
+            seconds = min(_LONGEST_REST, 2.0**self._failures / 4)
+            self._rests_until = time.monotonic() + seconds
+            log.warning("the teacher is not asked for %g s: %s", seconds, reason)
 
     def _claim(self, request: Request, example: Example) -> bool:
-        if normalise(example.input) not in self._measured:
-            question = replace(example, id=request.key.question, label="", answers=())
-            self._store.keep_question(request.key, export_rows([question], self._opened.task, "limbeck")[0][0])
+        """Claim a request within the budget, and keep its question for the harvest."""
         self._store.forget_failures()
-        return bool(self._store.claim(deque([request]), 1, self._job.covers))
+        claimed = self._store.claim(deque([request]), 1, self._job.covers)
+        if not claimed and self._store.others_claim(request.key.model):  # perhaps of a process that was killed
+            claimed = self._store.claim(deque([request]), 1, self._job.covers)
+        if claimed and normalise(example.input) not in self._measured:
+            # nothing else that a client sent
+            fields = request.key.question, example.segments, ""
+            question = Example(*fields, choices=example.choices, own_choices=example.own_choices)
+            self._store.keep_question(request.key, export_rows([question], self._opened.task, "limbeck")[0][0])
+        return bool(claimed)

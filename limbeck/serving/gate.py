@@ -12,14 +12,14 @@ from starlette.responses import JSONResponse
 from limbeck.serving.metrics import Metrics
 from limbeck.serving.protocol import ErrorBody, ErrorResponse
 
-Message = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[Message]]
-Send = Callable[[Message], Awaitable[None]]
+Event = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Event]]
+Send = Callable[[Event], Awaitable[None]]
 Application = Callable[[MutableMapping[str, Any], Receive, Send], Awaitable[None]]
 
 MOST_BYTES = 1_000_000  # of a request's body
 _MOST_READ = 64 * MOST_BYTES
-OPEN = {"/healthz", "/"}  # paths that need no token: the page asks for it
+OPEN = {"/healthz", "/", "/docs", "/openapi.json"}  # paths that need no token: the pages ask for it
 
 
 class RefusedError(Exception):
@@ -44,7 +44,7 @@ def is_loopback(host: str) -> bool:
     try:
         return ipaddress.ip_address(name.strip("[]")).is_loopback
     except ValueError:
-        return name == "localhost"
+        return name.lower() == "localhost"
 
 
 class Gate:
@@ -61,33 +61,27 @@ class Gate:
             return
         start, status = time.monotonic(), 500
 
-        async def watched(message: Message) -> None:
+        async def watched(event: Event) -> None:
             nonlocal status
-            status = message.get("status", status)
-            await send(message)
+            status = event.get("status", status)
+            await send(event)
 
         try:
             self._check(scope)
-            body = await self._body(receive)
+            events = iter([{"type": "http.request", "body": await self._body(receive), "more_body": False}])
+
+            async def replayed() -> Event:
+                return next(events, None) or await receive()
+
+            await self._application(scope, replayed, watched)
         except RefusedError as error:
             headers = {"connection": "close"} | ({"www-authenticate": "Bearer"} if error.status == 401 else {})
             await refusal(error.status, str(error), error.kind, headers=headers)(scope, receive, watched)
-        else:
-            messages = iter([{"type": "http.request", "body": body, "more_body": False}])
-
-            async def replayed() -> Message:
-                return next(messages, None) or await receive()
-
-            await self._application(scope, replayed, watched)
-        self._metrics.request(scope["path"], status, time.monotonic() - start)
+        finally:
+            self._metrics.request(scope["path"], status, time.monotonic() - start)
 
     def _check(self, scope: MutableMapping[str, Any]) -> None:
         headers = dict(scope["headers"])
-        if (
-            scope["method"] == "POST"
-            and headers.get(b"content-type", b"").split(b";")[0].strip() != b"application/json"
-        ):
-            raise RefusedError(415, "send `Content-Type: application/json`", "invalid_request_error")
         if self._token is None:
             if not is_loopback(headers.get(b"host", b"").decode("latin-1")):
                 raise RefusedError(421, "only this machine's own names are answered without a key", "host")
@@ -95,19 +89,22 @@ class Gate:
             scheme, _, token = headers.get(b"authorization", b"").partition(b" ")
             if not secrets.compare_digest(token.strip(), self._token) or scheme.lower() != b"bearer":
                 raise RefusedError(401, "a wrong key, or none: send `Authorization: Bearer KEY`", "authentication")
+        kind = headers.get(b"content-type", b"").split(b";")[0].strip().lower()
+        if scope["method"] == "POST" and kind != b"application/json":
+            raise RefusedError(415, "send `Content-Type: application/json`", "invalid_request_error")
 
     async def _body(self, receive: Receive) -> bytes:
         body, size = bytearray(), 0
         try:
             async with asyncio.timeout(self._seconds):
                 while True:
-                    message = await receive()
-                    if message["type"] == "http.disconnect":
+                    event = await receive()
+                    if event["type"] == "http.disconnect":
                         raise RefusedError(400, "the connection was closed", "disconnected")
-                    size += len(message.get("body", b""))
+                    size += len(event.get("body", b""))
                     if size <= MOST_BYTES:
-                        body += message.get("body", b"")
-                    whole = not message.get("more_body")
+                        body += event.get("body", b"")
+                    whole = not event.get("more_body")
                     # read to its end, since a client that is still writing does not read; but not for ever
                     if size > MOST_BYTES and (whole or size > _MOST_READ):
                         raise RefusedError(413, f"a body has at most {MOST_BYTES:,} bytes", "too_large")

@@ -13,7 +13,7 @@ Question = Annotated[str, Field(min_length=1)] | dict[str, JsonValue]
 AnsweredBy = Literal["student", "teacher"]
 PassedOn = Annotated[
     Literal["answered", "failed"] | None,
-    Field(description="to the teacher, whose answer this is, or who failed; null: the student was sure enough"),
+    Field(description="answered: by the teacher; failed: the teacher gave no answer; null: not passed on"),
 ]
 
 
@@ -30,7 +30,7 @@ class AnswersRequest(BaseModel):
         return self.input if isinstance(self.input, list) else [self.input]
 
 
-class Answer(BaseModel):
+class ServedAnswer(BaseModel):
     """An answer to one question."""
 
     answer: str
@@ -45,7 +45,7 @@ class AnswersResponse(BaseModel):
     """The answers in the order of the questions."""
 
     model: str
-    answers: list[Answer]
+    answers: list[ServedAnswer]
     seconds: float = Field(description="from the request's arrival")
 
 
@@ -64,9 +64,9 @@ class ChatRequest(BaseModel):
     """OpenAI's request. The last turn of the user is the question; other turns and fields have no effect."""
 
     messages: Annotated[list[ChatTurn], Field(min_length=1)]
-    model: str = Field("", description="of any name: there is one student")
-    n: Literal[1] = 1
-    stream: bool = Field(False, description="the answer comes in one piece, once it is complete")
+    model: str | None = Field(None, description="ignored: there is one student")
+    n: Literal[1] | None = None
+    stream: bool | None = Field(None, description="the answer comes in one piece, once it is complete")
     stream_options: StreamOptions | None = None
     rationale: bool = Field(False, description="also write the rationale, as the message's `reasoning_content`")
 
@@ -102,7 +102,7 @@ class Usage(BaseModel):
 
 
 class ChatCompletion(BaseModel):
-    """OpenAI's response, with fields of `Answer`."""
+    """OpenAI's response, with fields of `ServedAnswer`."""
 
     id: str
     object: Literal["chat.completion"] = "chat.completion"
@@ -142,7 +142,7 @@ class ErrorResponse(BaseModel):
     error: ErrorBody
 
 
-class Model(BaseModel):
+class ModelEntry(BaseModel):
     id: str
     object: Literal["model"] = "model"
     created: int
@@ -151,4 +151,4 @@ class Model(BaseModel):
 
 class ModelList(BaseModel):
     object: Literal["list"] = "list"
-    data: list[Model]
+    data: list[ModelEntry]

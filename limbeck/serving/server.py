@@ -28,17 +28,29 @@ _BACKLOG = 4096
 class _Connection(H11Protocol):
     """A connection that is closed where no request comes: uvicorn itself waits for ever for the first."""
 
+    _timer: asyncio.TimerHandle | None = None
+
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
         self._expect_request()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        super().connection_lost(exc)
+        if self._timer is not None:
+            self._timer.cancel()
 
     def on_response_complete(self) -> None:
         super().on_response_complete()
         self._expect_request()
 
     def _expect_request(self) -> None:
-        last = self.cycle
-        self.loop.call_later(_HEAD_SECONDS, lambda: self.transport.close() if self.cycle is last else None)
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = self.loop.call_later(_HEAD_SECONDS, self._close_idle)
+
+    def _close_idle(self) -> None:
+        if self.cycle is None or self.cycle.response_complete:
+            self.transport.close()
 
 
 def serve(
@@ -69,7 +81,9 @@ def serve(
         if job.task != task:
             raise RecipeError(f"its task is {job.task!r}, the student's {task!r}", field="--teacher")
         run = open_run(folder) if (folder / "recipe.yaml").is_file() and (folder / "model").is_dir() else None
-        least = least_confidence(cascade, run)
+        if run is None:
+            log.warning("%s is no run: the questions it was tested on are unknown, and may be harvested", folder)
+        least = least_confidence(cascade, run, trained.card)
         options = replace(options, least_confidence=least)
         teacher = Teacher(job, folder.name, measured_questions(run))
         log.info("questions of a confidence below %.4g are passed on to %s", least, job.teacher.name)
@@ -92,7 +106,7 @@ def open_server(service: Service, host: str, port: int) -> tuple[uvicorn.Server,
         access_log=False,
         server_header=False,
         proxy_headers=False,
-        timeout_graceful_shutdown=int(service.options.seconds) + 1,
+        timeout_graceful_shutdown=2 * int(service.options.seconds) + 1,  # for the body, and for the answer
     )
     try:
         family = socket.AF_INET6 if ":" in host else socket.AF_INET

@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from limbeck.errors import ModelError
+from limbeck.errors import DataError, ModelError
 from limbeck.schema import Example, Prediction
 from limbeck.serving.batches import Batches, QueueFullError
 
@@ -23,7 +23,7 @@ class Recorder:
         time.sleep(self.seconds)
         self.batches.append(([example.id for example in examples], rationales))
         if self.failing:
-            raise ModelError("too long")
+            raise RuntimeError("out of luck")
         reason = "because" if rationales else None
         return [Prediction(e.id, e.input, None, e.id, None, None, rationale=reason) for e in examples]
 
@@ -46,7 +46,7 @@ def test_requests_share_batches_and_each_gets_its_own_answers(workers):
 
     async def ask():
         async with opened(recorder, workers=workers) as batches:
-            requests = (batches.predict(examples(n, n + 100), rationale=n % 3 == 0) for n in range(40))
+            requests = (batches.answers(examples(n, n + 100), rationale=n % 3 == 0) for n in range(40))
             return await asyncio.gather(*requests)
 
     for number, predictions in enumerate(asyncio.run(ask())):
@@ -65,15 +65,15 @@ def test_a_full_queue_refuses_at_once_and_has_room_again():
 
     async def ask():
         async with opened(recorder, size=2, room=4) as batches:
-            first = asyncio.create_task(batches.predict(examples(0, 1), rationale=False))
+            first = asyncio.create_task(batches.answers(examples(0, 1), rationale=False))
             while not recorder.begun.is_set():
                 await asyncio.sleep(0.001)
-            second = asyncio.create_task(batches.predict(examples(2, 3, 4), rationale=False))
+            second = asyncio.create_task(batches.answers(examples(2, 3, 4), rationale=False))
             await asyncio.sleep(0)
             with pytest.raises(QueueFullError) as refused:
-                await batches.predict(examples(5, 6), rationale=False)
+                await batches.answers(examples(5, 6), rationale=False)
             assert refused.value.seconds >= 1
-            third = await batches.predict(examples(7), rationale=False)
+            third = await batches.answers(examples(7), rationale=False)
             return [*await first, *await second, *third]
 
     assert [p.prediction for p in asyncio.run(ask())] == ["0", "1", "2", "3", "4", "7"]
@@ -85,30 +85,62 @@ def test_what_nobody_waits_for_any_longer_is_not_computed():
 
     async def ask():
         async with opened(recorder, size=1) as batches:
-            first = asyncio.create_task(batches.predict(examples(0), rationale=False))
+            first = asyncio.create_task(batches.answers(examples(0), rationale=False))
             while not recorder.begun.is_set():
                 await asyncio.sleep(0.001)
             with pytest.raises(TimeoutError):
                 async with asyncio.timeout(0.01):
-                    await batches.predict(examples(1, 2), rationale=False)
+                    await batches.answers(examples(1, 2), rationale=False)
             await first
-            return await batches.predict(examples(3), rationale=False)
+            return await batches.answers(examples(3), rationale=False)
 
     assert [p.prediction for p in asyncio.run(ask())] == ["3"]
     assert recorder.asked == ["0", "3"]
 
 
-def test_an_error_is_everybodys_of_that_batch_and_of_no_other():
+def test_a_question_at_fault_is_refused_and_the_others_of_its_batch_are_answered():
+    def answer(examples, rationales):
+        if any(example.id == "1" for example in examples):
+            raise DataError("question 1 is at fault")
+        return recorder(examples, rationales)
+
+    recorder = Recorder()
+
+    async def ask():
+        async with opened(answer) as batches:
+            requests = [batches.answers(examples(n), rationale=False) for n in range(3)]
+            return await asyncio.gather(*requests, return_exceptions=True)
+
+    first, error, last = asyncio.run(ask())
+    assert isinstance(error, DataError) and (first[0].id, last[0].id) == ("0", "2")
+
+
+def test_an_unexpected_error_is_one_of_ours_and_the_next_question_is_answered(caplog):
     recorder = Recorder()
     recorder.failing = True
 
     async def ask():
         async with opened(recorder) as batches:
-            requests = [batches.predict(examples(n), rationale=False) for n in range(3)]
-            errors = await asyncio.gather(*requests, return_exceptions=True)
+            with pytest.raises(ModelError):
+                await batches.answers(examples(1), rationale=False)
             recorder.failing = False
-            return errors, await batches.predict(examples(9), rationale=False)
+            return await batches.answers(examples(9), rationale=False)
 
-    errors, predictions = asyncio.run(ask())
-    assert all(isinstance(error, ModelError) for error in errors)
-    assert len(recorder.batches) == 2 and predictions[0].prediction == "9"
+    assert asyncio.run(ask())[0].prediction == "9" and "out of luck" in caplog.text
+
+
+def test_questions_given_up_leave_their_room():
+    recorder = Recorder(0.3)
+
+    async def ask():
+        async with opened(recorder, size=1, room=3) as batches:
+            first = asyncio.create_task(batches.answers(examples(0), rationale=False))
+            while not recorder.begun.is_set():
+                await asyncio.sleep(0.001)
+            with pytest.raises(TimeoutError):
+                async with asyncio.timeout(0.01):
+                    await batches.answers(examples(1, 2, 3), rationale=False)
+            await asyncio.gather(first, batches.answers(examples(4, 5, 6), rationale=False))
+
+    asyncio.run(ask())
+    assert recorder.asked == ["0", "4", "5", "6"]

@@ -3,7 +3,11 @@
 import json
 import math
 import shutil
+import subprocess
+import sys
+import time
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,6 +17,7 @@ from limbeck.annotation.results import harvest
 from limbeck.data.rows import read_rows
 from limbeck.errors import FileError, RecipeError
 from limbeck.files import read_jsonl, write_jsonl
+from limbeck.models import CARD, Card
 from limbeck.runs import open_run, train
 from limbeck.runs.evaluation import graded_with_teacher
 from limbeck.serving.cascade import CascadeOptions, Teacher, least_confidence, measured_questions
@@ -123,9 +128,50 @@ def test_a_bad_teacher_never_costs_an_answer_and_no_reply_is_lost(trained, job):
         assert [answer["answered_by"] for answer in again] == ["teacher"] * len(right)
 
 
+def test_a_teacher_that_recovers_is_asked_again_under_steady_traffic(trained, job):
+    with Server(lambda *_: error(500)) as endpoint:
+        settings = {"limits": {"attempts": 1}}
+        with passing_on(trained, job(endpoint.url, **settings)) as served:
+            assert served.ask(input="First?").json()["answers"][0]["passed_on"] == "failed"
+            endpoint.behave = mixed(0, text=teach)
+            end = time.monotonic() + 20
+            while served.ask(input="First?").json()["answers"][0]["passed_on"] == "failed":
+                assert time.monotonic() < end
+                time.sleep(0.05)
+
+
+def test_what_cannot_be_answered_is_paid_for_once(trained, job):
+    with Server(lambda *_: completion("Much was said", finish_reason="length")) as endpoint:
+        with passing_on(trained, job(endpoint.url)) as served:
+            for _ in range(3):
+                assert served.ask(input="Endless?").json()["answers"][0]["passed_on"] == "failed"
+            endpoint.behave = mixed(0, text=teach)
+            assert served.ask(input="And this?").json()["answers"][0]["passed_on"] == "answered"  # no rest
+        assert endpoint.count == 2
+
+
+def test_the_claims_of_a_killed_server_are_taken_over(trained, job, tmp_path):
+    url = "http://127.0.0.1:9/v1"
+    code = f"""
+import os, sys
+sys.path.insert(0, {str(Path.cwd())!r})
+from limbeck.annotation.job import Job
+from limbeck.schema import Example
+from limbeck.serving.cascade import Teacher
+teacher = Teacher(Job.parse({job(url).model_dump(mode="json")!r}, "job"), "dss", set())
+example = Example("1", ("Mine?",), "")
+print(teacher._claim(teacher._opened.requests([example])[0], example), flush=True)
+os.kill(os.getpid(), 9)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.stdout == "True\n", done.stderr
+    with Server(mixed(0, text=teach)) as endpoint, passing_on(trained, job(endpoint.url)) as served:
+        assert served.ask(input="Mine?").json()["answers"][0]["passed_on"] == "answered"
+
+
 def test_a_spent_budget_leaves_the_rest_to_the_student(trained, job):
     with Server(mixed(0, text=teach)) as endpoint:
-        settings = {"budget": {"tokens": 1800}, "sampling": {"max_tokens": 200}, "limits": {"concurrency": 1}}
+        settings = {"budget": {"tokens": 1200}, "sampling": {"max_tokens": 200}, "limits": {"concurrency": 1}}
         with passing_on(trained, job(endpoint.url, **settings)) as served:
             answers = [served.ask(input=question).json()["answers"][0] for question in questions(12)]
     by = [answer["answered_by"] for answer in answers]
@@ -171,6 +217,10 @@ def measured_run(run, tmp_path):
     return copy, confidence, correct
 
 
+def card(run):
+    return Card.parse(json.loads((run.model / CARD).read_text()), "card")
+
+
 def options(job, **values):
     return CascadeOptions(job=job("http://127.0.0.1:9/v1"), **values)
 
@@ -178,8 +228,12 @@ def options(job, **values):
 @pytest.mark.parametrize("share", [0, 0.1, 0.5, 1])
 def test_the_largest_cost_is_kept_and_used(measured_run, job, share):
     run, confidence, _ = measured_run
-    least = least_confidence(options(job, max_cost=share), run)
+    least = least_confidence(options(job, max_cost=share), run, card(run))
     assert (confidence < least).sum() == 40 * share
+    changed = card(run).model_copy(update={"answers": "choices"})
+    if share:  # validation was answered in another way
+        with pytest.raises(RecipeError):
+            least_confidence(options(job, max_cost=share), run, changed)
 
 
 @pytest.mark.parametrize("probability", [0.2, 0.5, 0.8])
@@ -189,7 +243,7 @@ def test_a_probability_is_that_of_being_right(measured_run, job, probability):
     order = np.argsort(confidence)
     y = correct[order].astype(float)
     fit = [max(min(y[i : k + 1].mean() for k in range(j, 40)) for i in range(j + 1)) for j in range(40)]
-    least = least_confidence(options(job, threshold=probability), run)
+    least = least_confidence(options(job, threshold=probability), run, card(run))
     assert [bool(p >= least) for p in confidence[order]] == [bool(value >= probability - 1e-12) for value in fit]
 
 
@@ -208,12 +262,12 @@ def test_auto_is_the_cheapest_that_is_no_worse_than_the_teacher(job, tmp_path):
         passed = answers.confidence < least
         if np.where(passed, teacher, answers.correct).mean() >= teacher.mean():
             costs[passed.mean()] = least
-    assert least_confidence(options(job), run) == costs[min(costs)] and 0 < min(costs) < 1
+    assert least_confidence(options(job), run, card(run)) == costs[min(costs)] and 0 < min(costs) < 1
 
 
 def test_without_validation_answers_a_probability_alone_will_do(run, job, tmp_path):
-    assert least_confidence(options(job, threshold=0.7), None) == 0.7
+    assert least_confidence(options(job, threshold=0.7), None, card(open_run(run))) == 0.7
     for values in ({}, {"max_cost": 0.1}):
         with pytest.raises(RecipeError) as refused:
-            least_confidence(options(job, **values), None)
+            least_confidence(options(job, **values), None, card(open_run(run)))
         assert refused.value.field == "--threshold"

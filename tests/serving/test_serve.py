@@ -9,6 +9,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, suppress
 from dataclasses import replace
+from typing import get_args
 
 import httpx2
 import openai
@@ -17,9 +18,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from limbeck.cli import main
+from limbeck.data.rows import Column
 from limbeck.files import read_jsonl, write_jsonl
 from limbeck.runs import predict_file
 from limbeck.serving.gate import is_loopback
+from limbeck.tasks import TASKS
 from tests.serving.conftest import process, serving
 
 KEY = "a-key-of-the-tests"
@@ -97,6 +100,9 @@ def test_the_openai_client_gets_the_answer_whole_and_streamed(served, predicted)
         (b'{"input": "   "}', 422, "input"),
         (b'{"input": []}', 422, "input"),
         (b'{"input": {"premise": "x"}}', 422, None),
+        (b'{"input": {"input": "x", "choices": {"text": ["a", "b"], "label": 3}}}', 422, "choices"),
+        (json.dumps({"input": {"input": "x", "choices": list(map(str, range(65)))}}).encode(), 422, "input"),
+        (json.dumps({"input": "x" * 50_001}).encode(), 422, "input"),
         (b'{"input": {"input": [{"a": 1}]}}', 422, "input"),
         (b'{"input": "x", "rational": true}', 422, "rational"),
         (json.dumps({"input": ["x"] * 257}).encode(), 422, "input"),
@@ -134,12 +140,31 @@ def test_pages_of_other_sites_reach_nothing(served):
     rebound = httpx2.post(f"{served.url}/v1/answers", json={"input": "x"}, headers={"host": "evil.example:80"})
     assert rebound.status_code == 421
     assert "access-control-allow-origin" not in served.ask(input="x").headers
-    hosts = {"127.0.0.1:80": 1, "localhost": 1, "[::1]:9": 1, "::1": 1, "127.9.9.9": 1, "0.0.0.0": 0, "a.b": 0, "": 0}
+    names = {"localhost": 1, "LOCALHOST:8000": 1, "a.b": 0, "": 0}
+    hosts = {
+        **names,
+        "127.0.0.1:80": 1,
+        "localhost": 1,
+        "LOCALHOST:8000": 1,
+        "[::1]:9": 1,
+        "::1": 1,
+        "127.9.9.9": 1,
+        "0.0.0.0": 0,
+        "a.b": 0,
+        "": 0,
+    }
     assert {host: int(is_loopback(host)) for host in hosts} == hosts
 
 
+COLUMNS = [*get_args(Column), *TASKS["esnli"].fields[0], "text", "question", "stem"]
+ROW = st.dictionaries(st.sampled_from(COLUMNS), JSON | st.dictionaries(st.sampled_from(COLUMNS), JSON), max_size=5)
+
+
+FIELDS = {"input": JSON | ROW | st.lists(ROW, max_size=3), "rationale": JSON, "messages": JSON, "stream": JSON}
+
+
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(body=st.fixed_dictionaries({}, optional={"input": JSON, "rationale": JSON, "messages": JSON, "stream": JSON}))
+@given(body=st.fixed_dictionaries({}, optional=FIELDS))
 def test_no_json_makes_the_server_fail(served, body):
     content = json.dumps(body).encode()
     for path in ("answers", "chat/completions"):
@@ -164,9 +189,9 @@ def test_a_key_is_asked_for_and_stands_nowhere(trained, caplog):
             assert response.status_code == 401 and "www-authenticate" in response.headers
         assert client(served, KEY).models.list().data[0].id == "dss"
         assert served.get("/metrics").status_code == 401
-        texts = [served.get(path).text for path in ("/", "/healthz")]
-        texts += [served.get(path, authorization=f"Bearer {KEY}").text for path in ("/metrics", "/openapi.json")]
-    assert 'status="401"' in texts[2] and KEY not in "".join(texts) + caplog.text
+        texts = [served.get(path).text for path in ("/", "/healthz", "/openapi.json", "/docs")]
+        texts.append(served.get("/metrics", authorization=f"Bearer {KEY}").text)
+    assert 'status="401"' in texts[-1] and KEY not in "".join(texts) + caplog.text
 
 
 @pytest.mark.parametrize("words", [["--host", "0.0.0.0"], ["--host", "example.com"], ["--api-key-env", "NO_SUCH_KEY"]])
@@ -186,11 +211,23 @@ def test_metrics_count_and_the_log_has_no_question_unless_asked(trained, caplog)
         text = served.get("/metrics").text
     assert 'limbeck_requests_total{path="/v1/answers",status="200"} 3.0' in text
     assert 'limbeck_requests_total{path="/v1/answers",status="422"} 1.0' in text
-    assert 'limbeck_answers_total{answered_by="student"} 12.0' in text
+    assert 'limbeck_answers_total{answered_by="student",passed_on="no"} 12.0' in text
     assert "limbeck_batch_size_sum 12.0" in text and "secret" not in text + caplog.text
     with serving(trained, log_inputs=True) as served:
         served.ask(input="open question")
     assert "open question" in caplog.text
+
+
+def test_pipelined_requests_are_all_answered_and_an_idle_connection_is_closed(trained, monkeypatch):
+    monkeypatch.setattr("limbeck.serving.server._HEAD_SECONDS", 0.5)
+    body = json.dumps({"input": ["Slow"] * 12}).encode()
+    head = b"POST /v1/answers HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n"
+    with serving(trained, batch_size=1) as served, socket.create_connection(served.address) as connection:
+        connection.sendall((head + b"content-length: %d\r\n\r\n" % len(body) + body) * 3)
+        text = b""
+        while data := connection.recv(100_000):
+            text += data
+    assert text.count(b"HTTP/1.1 200") == 3 and text.count(b'"answered_by"') == 36
 
 
 def test_a_full_queue_says_when_to_come_again_and_answers_what_it_took(trained):
