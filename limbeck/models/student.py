@@ -93,20 +93,26 @@ class Student(nn.Module, ABC):
         """Return `Codec.fitted_targets`, cut to `max_target_length`."""
         return self.codec.fitted_targets(examples, view, self.max_target_length)
 
-    def engine(self, name: EngineName) -> Engine:
-        """Return the engine for the present weights; raise ModelError if it cannot run them."""
+    def engine(self, name: EngineName | Engine) -> Engine:
+        """Return the engine for the present weights, or the engine given; raise ModelError if it cannot run them."""
+        if callable(name):
+            return name
         if name != "transformers":
-            window = getattr(self.model.config.get_text_config(), "sliding_window", None)
-            if window is not None and window < self.max_source_length + self.max_target_length:
-                raise ModelError(
-                    f"engine ctranslate2 lacks the model's sliding window of {window} tokens: lower "
-                    "student.max_source_length and max_target_length below it, or use transformers"
-                )
+            self.check_window()
             return ct2_engine(self.model, "int8" if name == "ctranslate2-int8" else "float32")
         return lambda batch, limit, done: [ids for ids, _ in search(self.model, batch, limit, done)]
 
+    def check_window(self) -> None:
+        """Raise ModelError where texts may be longer than the model's sliding window, which CTranslate2 lacks."""
+        window = getattr(self.model.config.get_text_config(), "sliding_window", None)
+        if window is not None and window < self.max_source_length + self.max_target_length:
+            raise ModelError(
+                f"ctranslate2 lacks the model's sliding window of {window} tokens: lower student.max_source_length and "
+                "max_target_length below it, or use transformers"
+            )
+
     def generate(
-        self, texts: Texts, *, batch_size: int, title: str | None = None, engine: EngineName = "transformers"
+        self, texts: Texts, *, batch_size: int, title: str | None = None, engine: EngineName | Engine = "transformers"
     ) -> list[str]:
         """Write greedy answers of at most `max_target_length` tokens; `title` is a progress bar's."""
         write = self.engine(engine)
