@@ -6,6 +6,7 @@ Legend: B texts, T answer tokens, N tokens in all, D hidden size, V vocabulary.
 
 import copy
 import math
+import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -228,7 +229,8 @@ def convert_to_ct2(model: Any, folder: str, tokenizer: Any = None, precision: st
     config, tokens = model.config, [str(id) for id in range(len(model.get_input_embeddings().weight))]
     if rotary := getattr(config, "rope_parameters", None):  # the loaders look where transformers 4 had it
         local, rotary = rotary.get("sliding_attention"), rotary.get("full_attention", rotary)
-        config.rope_scaling = None if rotary["rope_type"] == "default" else rotary
+        with warnings.catch_warnings(action="ignore"):  # transformers' own, that this is the old name
+            config.rope_scaling = None if rotary["rope_type"] == "default" else rotary
         config.rope_theta = rotary["rope_theta"]
         config.rope_local_base_freq = local and local["rope_theta"]
     with torch.no_grad():
