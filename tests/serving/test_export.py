@@ -198,6 +198,11 @@ def test_a_gguf_file_is_the_model_to_plain_transformers(family, runs, exports):
     assert fields.get("tokenizer.chat_template") == FAMILIES[family][1]
     assert fields["tokenizer.ggml.pre"] == ("default" if family == "gemma3_text" else FAMILIES[family][0])
     assert fields["tokenizer.ggml.add_bos_token"] == (family == "gemma3_text")
+    if family == "gemma3_text":  # llama.cpp merges by scores what others merge by rank
+        merges = json.loads(tokenizer.backend_tokenizer.to_str())["model"]["merges"]
+        ids_of = tokenizer.convert_tokens_to_ids(list(dict.fromkeys(map("".join, merges))))
+        scores = [fields["tokenizer.ggml.scores"][id] for id in ids_of]
+        assert scores == sorted(set(scores), reverse=True)
     assert fields["tokenizer.ggml.eos_token_id"] == open_student(run.model)[0].codec.ends[0]
     if family != "llama":  # transformers does not know the split of SmolLM
         again = AutoTokenizer.from_pretrained(**where)
