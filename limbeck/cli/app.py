@@ -6,7 +6,7 @@ import shlex
 import sys
 from itertools import groupby
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -160,20 +160,19 @@ def predict(
 @app.command()
 def push(
     run: Annotated[Path, argument("Folder of a finished run.")],
-    name: Annotated[str | None, argument("OWNER/NAME of the new model on the Hub.", metavar="[HUB_NAME]")] = None,
+    name: Annotated[str, argument("OWNER/NAME of the new model on the Hub.", metavar="HUB_NAME")],
     *,
     public: terminal.Public = False,
     yes: terminal.Yes = False,
-    folder: Annotated[Path | None, option("Write the files into this new folder instead.")] = None,
     merge: Annotated[bool, option("Merge a LoRA adapter into its base first, in the run's merged/.")] = False,
-    license: Annotated[str | None, option("The student's licence, like apache-2.0; never guessed.")] = None,
+    license: terminal.License = None,
 ) -> None:
     """Upload a run's student with a model card to the Hugging Face Hub, private unless --public is given.
 
     Only model, tokenizer, card, recipe, results and provenance go there, without this machine's paths.
     """
     from limbeck.hub import upload
-    from limbeck.runs.publication import contents, write
+    from limbeck.runs.publication import contents
 
     merged = run / "merged" if merge else None
     if merged is not None:
@@ -182,15 +181,28 @@ def push(
 
         save_merged(open_run(run).model, merged)
     files = contents(run, name, license, merged=merged)
-    if (name is None) == (folder is None) or (folder and public):
-        raise RecipeError("give OWNER/NAME to push to the Hub, or --folder (without --public)")
-    names = ", ".join(sorted(files))
-    if folder is not None:
-        write(files, folder)
-        print(f"{folder}: {names}")
-    elif name is not None:
-        terminal.confirm_upload(names, name, public=public, yes=yes)
-        print(upload(files, name, "model", message="A student from limbeck", private=not public, fresh=True))
+    terminal.confirm_upload(", ".join(sorted(files)), name, public=public, yes=yes)
+    print(upload(files, name, "model", message="A student from limbeck", private=not public, fresh=True))
+
+
+@app.command()
+def export(
+    run: Annotated[Path, argument("Folder of a finished run.")],
+    to: Annotated[Literal["hf", "ctranslate2", "gguf"], option("Format: Hugging Face, CTranslate2, or llama.cpp's.")],
+    folder: Annotated[Path, option("New folder for the model and its card.", "--output", "-o")],
+    precision: Annotated[
+        Literal["float32", "int8", "q8_0"], option("Weights: int8 is CTranslate2's 8 bits, q8_0 GGUF's.")
+    ] = "float32",
+    license: terminal.License = None,
+) -> None:
+    """Write a run's student with merged weights and a model card for vLLM, llama.cpp, Ollama or CTranslate2.
+
+    The export answers test questions, and its card has the share of answers that are the run's.
+    """
+    from limbeck.serving.export import export
+
+    exported = export(run, folder, to, precision=precision, license=license)
+    print(f"{folder}: {exported.agreement:.1%} of {exported.rows} test answers are the run's")
 
 
 @app.command()

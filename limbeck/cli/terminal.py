@@ -42,6 +42,7 @@ Root = Annotated[Path | None, option("Folder of the released archive, with svamp
 Json = Annotated[bool, option("Print JSON, for machines.", "--json")]
 Changes = Annotated[list[str] | None, option(_CHANGES, "--set", "-s", metavar="KEY=VALUE")]
 Public = Annotated[bool, option("Make it public on the Hub.", "--public")]
+License = Annotated[str | None, option("The student's licence, like apache-2.0; never guessed.")]
 Yes = Annotated[bool, option("Upload without asking.", "--yes")]
 Engines = Literal["transformers", "ctranslate2", "ctranslate2-int8"]
 Engine = Annotated[Engines | None, option(_ENGINE, rich_help_panel=_PANEL)]

@@ -6,6 +6,7 @@ Legend: B texts, T answer tokens, N tokens in all, D hidden size, V vocabulary.
 
 import copy
 import math
+import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -154,15 +155,21 @@ def ct2_engine(model: Any, precision: str) -> Engine:
     In `float32` it writes transformers' tokens but for ties within rounding; `int8` changes some answers. Raises
     ModelError where CTranslate2 is missing or cannot run the model.
     """
-    if find_spec("ctranslate2") is None:
-        raise ModelError("engine ctranslate2: not installed; `pip install 'limbeck[fast]'`")
+    with TemporaryDirectory() as folder:
+        convert_to_ct2(merged(model) if has_adapter(model) else copy.deepcopy(model), folder)
+        return open_ct2(folder, model, precision)
+
+
+def open_ct2(folder: str, model: Any, precision: str, tokenizer: Any = None) -> Engine:
+    """Return greedy search by what `convert_to_ct2` made of `model` with this `tokenizer`."""
     import ctranslate2
 
     config = model.generation_config
-    with TemporaryDirectory() as folder:
-        _convert(merged(model) if has_adapter(model) else copy.deepcopy(model), folder)
-        kind = ctranslate2.Translator if model.config.is_encoder_decoder else ctranslate2.Generator
-        engine = kind(folder, compute_type=precision, intra_threads=torch.get_num_threads())
+    kind = ctranslate2.Translator if model.config.is_encoder_decoder else ctranslate2.Generator
+    engine = kind(folder, compute_type=precision, intra_threads=torch.get_num_threads())
+
+    def names(ids: Sequence[int], prefix: str = "") -> list[str]:
+        return tokenizer.convert_ids_to_tokens(ids) if tokenizer else [f"{prefix}{id}" for id in ids]
 
     def write(batch: Sequence[Ids], max_new_tokens: int, done: Done | None) -> list[Target]:
         answers: list[Ids] = [[] for _ in batch]
@@ -173,28 +180,29 @@ def ct2_engine(model: Any, precision: str) -> Engine:
 
         options = {
             "beam_size": 1,
-            "end_token": [str(end) for end in config.eos_token_id],
+            "end_token": names(config.eos_token_id),
             "return_end_token": True,
             "callback": is_done if done else None,  # a call a token costs time
         }
         if model.config.is_encoder_decoder:
             results = engine.translate_batch(
-                [[f"s{id}" for id in ids] for ids in batch],
+                [names(ids, "s") for ids in batch],
                 max_decoding_length=max_new_tokens,
                 min_decoding_length=0,  # an answer may be empty
                 max_input_length=0,  # inputs are cut already
                 **options,
             )
-            rows = [result.hypotheses[0] for result in results]
+            tokens = [result.hypotheses[0] for result in results]
+            rows = [tokenizer.convert_tokens_to_ids(row) if tokenizer else list(map(int, row)) for row in tokens]
         else:
             results = engine.generate_batch(
-                [[str(id) for id in ids] for ids in batch],
+                [names(ids) for ids in batch],
                 max_length=max_new_tokens,
                 include_prompt_in_result=False,
                 **options,
             )
-            rows = [result.sequences[0] for result in results]
-        return [_answer_ids([int(token) for token in row], config) for row in rows]
+            rows = [result.sequences_ids[0] for result in results]
+        return [_answer_ids(row, config) for row in rows]
 
     def write_by_length(batch: Sequence[Ids], max_new_tokens: int, done: Done | None) -> list[Target]:
         # CTranslate2 4.8 errs after prompts of unlike lengths
@@ -207,37 +215,48 @@ def ct2_engine(model: Any, precision: str) -> Engine:
     return write if model.config.is_encoder_decoder else write_by_length
 
 
-def _convert(model: Any, folder: str) -> None:
-    """Convert the model, which is changed, with its ids for tokens: not every id has a token, nor one of its own.
+def convert_to_ct2(model: Any, folder: str, tokenizer: Any = None, precision: str = "float32") -> None:
+    """Write the model, which is changed, for CTranslate2, with its tokens, or without `tokenizer` its ids for tokens.
 
-    An encoder's have other names: CTranslate2 takes an end token alone for an empty input.
+    Not every id has a token, nor one of its own. An encoder's ids have other names: CTranslate2 takes an end token
+    alone for an empty input. Raises as `ct2_engine`.
     """
+    if find_spec("ctranslate2") is None:
+        raise ModelError("ctranslate2 is not installed; `pip install 'limbeck[fast]'`")
     from ctranslate2.converters import transformers as converters
 
     model = model.cpu()  # where a loader reads
     config, tokens = model.config, [str(id) for id in range(len(model.get_input_embeddings().weight))]
     if rotary := getattr(config, "rope_parameters", None):  # the loaders look where transformers 4 had it
         local, rotary = rotary.get("sliding_attention"), rotary.get("full_attention", rotary)
-        config.rope_scaling = None if rotary["rope_type"] == "default" else rotary
+        with warnings.catch_warnings(action="ignore"):  # transformers' own, that this is the old name
+            config.rope_scaling = None if rotary["rope_type"] == "default" else rotary
         config.rope_theta = rotary["rope_theta"]
         config.rope_local_base_freq = local and local["rope_theta"]
     with torch.no_grad():
         try:
-            spec = converters._MODEL_LOADERS[type(config).__name__].get_model_spec(model)
-            if config.is_encoder_decoder:
+            loader = converters._MODEL_LOADERS[type(config).__name__]
+            spec = loader.get_model_spec(model)
+            if tokenizer:
+                loader.set_config(spec.config, model, tokenizer)
+                tokens = loader.get_vocabulary(model, tokenizer)
+                loader.set_vocabulary(spec, tokens)
+            elif config.is_encoder_decoder:
                 spec.register_source_vocabulary([f"s{token}" for token in tokens])
                 spec.register_target_vocabulary(tokens)
-                spec.config.decoder_start_token = str(config.decoder_start_token_id)
             else:
                 spec.register_vocabulary(tokens)
-            pad_id = str(model.generation_config.pad_token_id)
-            # these have to be tokens; no id is unknown
-            spec.config.bos_token, spec.config.unk_token = getattr(spec.config, "decoder_start_token", pad_id), pad_id
-            spec.config.eos_token = str(model.generation_config.eos_token_id[0])
+            # these have to be tokens; of the ids none is unknown
+            first = padding = tokens[model.generation_config.pad_token_id]
+            if config.is_encoder_decoder:
+                first = spec.config.decoder_start_token = tokens[config.decoder_start_token_id]
+            spec.config.bos_token = getattr(tokenizer, "bos_token", None) or first
+            spec.config.unk_token = getattr(tokenizer, "unk_token", None) or padding
+            spec.config.eos_token = tokens[model.generation_config.eos_token_id[0]]
             epsilons = ("layer_norm_epsilon", "rms_norm_eps")
             spec.config.layer_norm_epsilon = next(getattr(config, name) for name in epsilons if hasattr(config, name))
             spec.validate()
-            spec.optimize()
+            spec.optimize(quantization=precision)
         except (LookupError, AttributeError, NotImplementedError, ValueError, StopIteration) as error:
-            raise ModelError(f"engine ctranslate2 cannot run {config.model_type!r}: {first_line(error)}") from error
+            raise ModelError(f"ctranslate2 cannot run {config.model_type!r}: {first_line(error)}") from error
         spec.save(folder)

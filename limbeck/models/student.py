@@ -53,7 +53,7 @@ class Student(nn.Module, ABC):
         self.pad_id = int(generation_config.pad_token_id)
         self.max_source_length = max_source_length
         self.max_target_length = max_target_length
-        self._engines: dict[EngineName, Engine] = {}  # of weights that no longer change
+        self._engine: Engine | None = None  # in place of those by name
 
     prompts: Prompts | None = None  # of a decoder-only student
 
@@ -96,21 +96,25 @@ class Student(nn.Module, ABC):
 
     def engine(self, name: EngineName) -> Engine:
         """Return the engine for the present weights; raise ModelError if it cannot run them."""
-        if name in self._engines:
-            return self._engines[name]
+        if self._engine is not None:
+            return self._engine
         if name != "transformers":
-            window = getattr(self.model.config.get_text_config(), "sliding_window", None)
-            if window is not None and window < self.max_source_length + self.max_target_length:
-                raise ModelError(
-                    f"engine ctranslate2 lacks the model's sliding window of {window} tokens: lower "
-                    "student.max_source_length and max_target_length below it, or use transformers"
-                )
+            self.check_window()
             return ct2_engine(self.model, "int8" if name == "ctranslate2-int8" else "float32")
         return lambda batch, limit, done: [ids for ids, _ in search(self.model, batch, limit, done)]
 
-    def keep_engine(self, name: EngineName) -> None:
-        """Convert the weights to the engine once, for a student that is not trained any further."""
-        self._engines[name] = self.engine(name)
+    def use_engine(self, engine: Engine) -> None:
+        """Answer by this engine from now on, whatever its name: the weights do not change any more."""
+        self._engine = engine
+
+    def check_window(self) -> None:
+        """Raise ModelError where texts may be longer than the model's sliding window, which CTranslate2 lacks."""
+        window = getattr(self.model.config.get_text_config(), "sliding_window", None)
+        if window is not None and window < self.max_source_length + self.max_target_length:
+            raise ModelError(
+                f"ctranslate2 lacks the model's sliding window of {window} tokens: lower student.max_source_length and "
+                "max_target_length below it, or use transformers"
+            )
 
     def generate(
         self, texts: Texts, *, batch_size: int, title: str | None = None, engine: EngineName = "transformers"

@@ -1,8 +1,8 @@
 """A finished run published: files, card (`card.md.jinja`) and citations (`papers.yaml`)."""
 
 import re
-import shutil
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path, PureWindowsPath
 from typing import Any
@@ -15,11 +15,12 @@ from limbeck.annotation.prompts import load_prompt
 from limbeck.data.generated import GeneratedSource
 from limbeck.data.load import DataSettings
 from limbeck.data.sources import HubSource
-from limbeck.errors import FileError, ModelError, RecipeError
-from limbeck.files import json_text, read_json, replacing
+from limbeck.errors import ModelError, RecipeError
+from limbeck.files import json_text, read_json
 from limbeck.formatting import Markdown, interval
-from limbeck.hub import Files, could_be_name, may_be_on_hub
+from limbeck.hub import could_be_name, may_be_on_hub
 from limbeck.models import CARD, Card
+from limbeck.models.settings import Prompts
 from limbeck.objectives.methods import METHODS
 from limbeck.runs.page import render
 from limbeck.runs.recipe import Recipe
@@ -34,55 +35,71 @@ _TEXT_FIELDS = {"choices", "columns", "by_label"}  # of texts that may look like
 _LICENSE = re.compile(r"[a-z0-9][a-z0-9.+-]{0,60}")
 
 
+@dataclass(frozen=True, kw_only=True)
+class Export:
+    """An export of a run's student, as its card describes it."""
+
+    format: str
+    precision: str
+    model_type: str
+    parameters: int
+    ends: tuple[str, ...]  # the tokens that end an answer
+    rows: int  # of the test split that were compared
+    agreement: float  # share of them with the run's answer
+
+
 def contents(
-    path: Path, name: str | None = None, license: str | None = None, *, merged: Path | None = None
+    path: Path,
+    name: str | None = None,
+    license: str | None = None,
+    *,
+    merged: Path | None = None,
+    export: Export | None = None,
 ) -> dict[str, bytes | Path]:
     """Return the files to publish of the finished run in `path`: by name the content, or the local file.
 
-    They are the model (or `merged`, a folder) and tokenizer with limbeck.json; the card; recipe, results and
-    provenance, without the command line and this machine's paths. Raises ModelError if a file is missing.
+    They are the model (or `merged`, a folder) and tokenizer with limbeck.json, unless an `export` has another format;
+    the card; recipe, results and provenance, without the command line and this machine's paths. Raises ModelError if
+    a file is missing.
     """
     if name is not None and ("/" not in name or not could_be_name(name)):
         raise RecipeError(f"{name!r:.200}: expected OWNER/NAME on the Hub")
     run = open_run(path)
     folder = merged or run.model
+    is_hf = export is None or export.format == "hf"
+    model = _model_files(folder) if is_hf else {file.name: file for file in folder.glob("tokenizer_config.json")}
+    origin = {field: value for field, value in run.provenance.items() if field != "command"}
+    texts = {config: json_text(_portable_config(read_json(model[config]))) for config in _CONFIGS if config in model}
+    texts |= {"README.md": model_card(run, name, license, model=folder, export=export)}
+    texts |= {"results.json": json_text(portable(run.results)), "provenance.json": json_text(portable(origin))}
+    texts |= {"recipe.yaml": yaml_text(portable(run.recipe.resolved()))}
+    return {**model, **{file: text.encode() for file, text in texts.items()}}
+
+
+def _model_files(folder: Path) -> dict[str, Path]:
     for pattern in ("*config.json", "tokenizer_config.json", "*.safetensors"):
         if not any(folder.glob(pattern)):
             raise ModelError(f"no {pattern}; train it again", path=folder)
     adapter = folder / "adapter_config.json"
     if adapter.is_file() and not may_be_on_hub(str(read_json(adapter).get("base_model_name_or_path"))):
         raise ModelError("the adapter's base is a local folder; give --merge", path=folder)
-    model = {file.name: file for pattern in _MODEL_FILES for file in sorted(folder.glob(pattern))}
-    origin = {field: value for field, value in run.provenance.items() if field != "command"}
-    texts = {config: json_text(_portable_config(read_json(model[config]))) for config in _CONFIGS if config in model}
-    texts |= {"README.md": model_card(run, name, license, folder), "results.json": json_text(portable(run.results))}
-    texts |= {"recipe.yaml": yaml_text(portable(run.recipe.resolved())), "provenance.json": json_text(portable(origin))}
-    return {**model, **{file: text.encode() for file, text in texts.items()}}
+    return {file.name: file for pattern in _MODEL_FILES for file in sorted(folder.glob(pattern))}
 
 
-def write(files: Files, folder: Path) -> None:
-    """Write `contents` to the new `folder`, whole or not at all."""
-    with replacing(folder) as temporary:
-        if folder.exists() or folder.is_symlink():
-            raise FileError("already there; give another --folder", path=folder)
-        temporary.mkdir()
-        for name, content in files.items():
-            if isinstance(content, bytes):
-                (temporary / name).write_bytes(content)
-            else:
-                shutil.copyfile(content, temporary / name)
-
-
-def model_card(run: Run, name: str | None = None, license: str | None = None, model: Path | None = None) -> str:
+def model_card(
+    run: Run,
+    name: str | None = None,
+    license: str | None = None,
+    *,
+    model: Path | None = None,
+    export: Export | None = None,
+) -> str:
     """Return a run's card; `name` is OWNER/NAME on the Hub, None for a local folder."""
     if license is not None and not _LICENSE.fullmatch(license):
         raise RecipeError(f"{license!r:.80}: expected an identifier of the Hub, like apache-2.0", field="--license")
     recipe, task = run.recipe, run.recipe.data.get_task()
     title = name.partition("/")[2] if name else f"{task.name}-{recipe.objective.name}"
-    model = model or run.model
-    weights = map(parse_local_safetensors_file_metadata, model.glob("*.safetensors"))
-    count = sum(sum(metadata.parameter_count.values()) for metadata in weights)
-    adapter = (model / "adapter_config.json").is_file()
+    count, architecture = (export.parameters, export.model_type) if export else _size(model or run.model)
     card = Card.parse(read_json(run.model / CARD), str(run.model / CARD))
     pipeline = "text-generation" if card.prompts else "text2text-generation"
     segments = ["A question like those of the training rows."]
@@ -91,12 +108,14 @@ def model_card(run: Run, name: str | None = None, license: str | None = None, mo
         segments = [*example.segments[:-1], example.segments[-1] + example.choices_text]
     return render(
         "runs/card.md.jinja",
-        front=Markdown(_metadata(run, title, license, pipeline).to_yaml()),
+        front=Markdown(_metadata(run, title, license, pipeline=pipeline, export=export).to_yaml()),
         title=title,
         name=Markdown(name or "."),
         license=license,
         card=card,
-        architecture="a LoRA adapter" if adapter else str(read_json(model / "config.json").get("model_type")),
+        export=export,
+        request=card.prompts and _request(card, card.prompts, segments),
+        architecture=architecture,
         parameters=Markdown(f"{count / 1e6:,.1f} million" if count >= 1e6 else f"{count:,}"),
         task=task,
         segments=segments,
@@ -113,7 +132,31 @@ def model_card(run: Run, name: str | None = None, license: str | None = None, mo
     )
 
 
-def _metadata(run: Run, title: str, license: str | None, pipeline: str) -> ModelCardData:
+def _size(model: Path) -> tuple[int, str]:
+    """Return the number of weights in a folder, and what has them."""
+    weights = map(parse_local_safetensors_file_metadata, model.glob("*.safetensors"))
+    count = sum(sum(metadata.parameter_count.values()) for metadata in weights)
+    adapter = (model / "adapter_config.json").is_file()
+    return count, "a LoRA adapter" if adapter else str(read_json(model / "config.json").get("model_type"))
+
+
+def _request(card: Card, prompts: Prompts, segments: Sequence[str]) -> tuple[str, dict[str, Any]]:
+    """Return path and body of a question to a server of OpenAI's protocol, prompted as the student was trained."""
+    body = {"model": "student", "max_tokens": card.max_target_length, "temperature": 0}
+    instruction, names = prompts.instructions[card.answer_view], prompts.segments
+    lines = [f"{name}: {part}" for name, part in zip(names, segments, strict=True)] if names else segments
+    text = "\n".join(lines)
+    if prompts.template == "chat":
+        messages = [{"role": "system", "content": prompts.system}] if prompts.system else []
+        messages.append({"role": "user", "content": f"{text}\n\n{instruction}"})
+        options = {"enable_thinking": False, "date_string": "26 Jul 2024"}
+        return "chat/completions", {**body, "messages": messages, "chat_template_kwargs": options}
+    if prompts.template == "plain":
+        return "completions", {**body, "prompt": f"{'' if names else 'Question: '}{text}\n{instruction}"}
+    return "completions", {**body, "prompt": f"{instruction}{text}\n"}
+
+
+def _metadata(run: Run, title: str, license: str | None, *, pipeline: str, export: Export | None) -> ModelCardData:
     """Return the front matter; neither language nor licence is guessed."""
     recipe, results, dataset = run.recipe, run.results, _hub_dataset(run.recipe.data)
     base = [name for name in recipe.checkpoints if may_be_on_hub(name)]
@@ -136,7 +179,7 @@ def _metadata(run: Run, title: str, license: str | None, pipeline: str) -> Model
         base_model=(base[0] if len(base) == 1 else base) or None,
         datasets=[dataset] if dataset else None,
         eval_results=evaluations or None,
-        library_name="transformers",
+        library_name="transformers" if export is None or export.format == "hf" else export.format,
         license=license,
         model_name=title,
         pipeline_tag=pipeline,

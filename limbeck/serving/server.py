@@ -73,7 +73,7 @@ def serve(
     trained = open_trained(model, {"engine": engine})
     trained.student.eval()
     torch.set_num_threads(max(1, torch.get_num_threads() // options.workers))
-    trained.student.keep_engine(trained.card.engine)
+    trained.student.use_engine(trained.student.engine(trained.card.engine))
     folder = model.resolve().parent if model.resolve().name == "model" else model.resolve()
     teacher = None
     if cascade is not None:

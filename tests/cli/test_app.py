@@ -81,10 +81,9 @@ grid table3 --root nowhere | e-SNLI is left out: no nowhere/esnli/esnli_train.js
 grid grid.yaml -s objective=kl | grid.yaml: objective: would overwrite objective
 grid grid.yaml --out grid.yaml | grid.yaml
 push nowhere me/mine | nowhere
-push {run} | OWNER/NAME
-push {run} me/mine --folder x | OWNER/NAME
-push {run} --folder x --public | OWNER/NAME
-push {run} --folder . | .
+export {run} --to hf --output . | already there
+export {run} --to hf --output x --precision int8 | --precision
+export {run} --to gguf --output x | 't5'
 push {run} me/mine --license My-Own | My-Own
 push {run} a/b/c | a/b/c
 push {run} ../x | ../x

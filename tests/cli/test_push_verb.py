@@ -1,4 +1,4 @@
-"""`limbeck push`: asked about, private, or into a folder."""
+"""`limbeck push`, asked about and private, and `limbeck export`."""
 
 import pytest
 
@@ -27,10 +27,9 @@ def test_an_upload_is_listed_and_confirmed(*, words, typed, limbeck, run, upload
     assert (code == 0) == ("https://hub/me/mine" in out) == sent
 
 
-def test_a_folder_needs_no_hub_and_no_confirmation(limbeck, run, uploads, tmp_path):
-    code, out, err = limbeck("push", run, "--folder", "published", "--license", "mit")
-    assert (code, err) == (0, "")
-    assert out.startswith("published: README.md, config.json")
-    assert "license: mit" in (tmp_path / "published" / "README.md").read_text()
-    assert limbeck("push", run, "--folder", "published")[0] == 2
+def test_an_export_needs_no_hub_and_no_confirmation(limbeck, run, uploads, tmp_path):
+    code, out, err = limbeck("export", run, "--to", "hf", "--output", "exported", "--license", "mit")
+    assert (code, out) == (0, "exported: 100.0% of 6 test answers are the run's\n"), err
+    assert "license: mit" in (tmp_path / "exported" / "README.md").read_text()
+    assert limbeck("export", run, "--to", "hf", "--output", "exported")[0] == 2
     assert not uploads
