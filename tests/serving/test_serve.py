@@ -194,7 +194,17 @@ def test_a_key_is_asked_for_and_stands_nowhere(trained, caplog):
     assert 'status="401"' in texts[-1] and KEY not in "".join(texts) + caplog.text
 
 
-@pytest.mark.parametrize("words", [["--host", "0.0.0.0"], ["--host", "example.com"], ["--api-key-env", "NO_SUCH_KEY"]])
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["--host", "0.0.0.0"],
+        ["--host", "example.com"],
+        ["--api-key-env", "NO_SUCH_KEY"],
+        ["--threshold", "80"],
+        ["--threshold", "0.8"],
+        ["--max-cost", "0.1"],
+    ],
+)
 def test_others_are_not_answered_without_a_key(run, words, monkeypatch, capsys):
     monkeypatch.setattr("sys.argv", ["limbeck", "serve", str(run), *words])
     with pytest.raises(SystemExit) as end:
@@ -252,7 +262,12 @@ def test_a_request_ends_after_its_time(trained):
 @pytest.fixture(scope="module")
 def child(run, tmp_path_factory):
     """A process for the last two tests, the second of which ends it."""
-    with process(run, tmp_path_factory.mktemp("log") / "log", "--batch-size", "4") as served:
+    folder = tmp_path_factory.mktemp("child")
+    teacher = {"name": "m", "base_url": "http://127.0.0.1:9/v1"}
+    job = {"rows": "none.jsonl", "task": "arithmetic", "teacher": teacher, "store": str(folder / "a.sqlite")}
+    (folder / "job.yaml").write_text(json.dumps(job))
+    words = ["--batch-size", "4", "--teacher", str(folder / "job.yaml"), "--threshold", "0"]
+    with process(run, folder / "log", *words) as served:
         yield served
 
 
