@@ -19,6 +19,7 @@ Application = Callable[[MutableMapping[str, Any], Receive, Send], Awaitable[None
 
 MOST_BYTES = 1_000_000  # of a request's body
 _MOST_READ = 64 * MOST_BYTES
+POSTED = {"/v1/answers", "/v1/chat/completions"}
 OPEN = {"/healthz", "/", "/docs", "/openapi.json"}  # paths that need no token: the pages ask for it
 
 
@@ -90,7 +91,7 @@ class Gate:
             if not secrets.compare_digest(token.strip(), self._token) or scheme.lower() != b"bearer":
                 raise RefusedError(401, "a wrong key, or none: send `Authorization: Bearer KEY`", "authentication")
         kind = headers.get(b"content-type", b"").split(b";")[0].strip().lower()
-        if scope["method"] == "POST" and kind != b"application/json":
+        if scope["method"] == "POST" and scope["path"] in POSTED and kind != b"application/json":
             raise RefusedError(415, "send `Content-Type: application/json`", "invalid_request_error")
 
     async def _body(self, receive: Receive) -> bytes:

@@ -112,7 +112,11 @@ def test_a_whole_job_asks_each_request_once_and_keeps_what_the_teacher_agrees_wi
     assert not any("reverse" in row for _, row in read_jsonl(tmp_path / "plain.jsonl"))
 
 
-@pytest.mark.parametrize("killed_at", [ROWS + 90, 2 * ROWS + 60, 2 * ROWS + 260])  # in each of the steps
+SLOW = pytest.mark.slow
+TIMES = [pytest.param(ROWS + 90, marks=SLOW), 2 * ROWS + 60, pytest.param(2 * ROWS + 260, marks=SLOW)]
+
+
+@pytest.mark.parametrize("killed_at", TIMES)  # in each of the steps
 def test_killed_in_the_middle_it_asks_for_no_reply_in_the_store_again(killed_at, tmp_path):
     with Server(lambda number, request: Answer(**{**vars(behave(number, request)), "delay": 0.02})) as server:
         job = reverse_job(tmp_path, server.url)

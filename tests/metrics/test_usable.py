@@ -41,7 +41,11 @@ def student_of(examples, tmp_path, steps=150):
     return student
 
 
-@pytest.mark.parametrize(("bits", "shuffled"), [(1, False), (2, False), (2, True)])
+SLOW = pytest.mark.slow
+SETS = [pytest.param(1, False, marks=SLOW), (2, False), pytest.param(2, True, marks=SLOW)]
+
+
+@pytest.mark.parametrize(("bits", "shuffled"), SETS)
 def test_a_rationale_that_tells_so_many_bits_has_so_much_usable_information(bits, shuffled, tmp_path):
     student = student_of(rows(bits, 4000, 0, shuffled=shuffled), tmp_path)
     measured = usable_information(student, rows(bits, 1000, 1, shuffled=shuffled), batch_size=100)

@@ -124,6 +124,7 @@ def test_an_error_of_one_process_ends_all_with_one_line(tmp_path):
     assert text.count("error:") == 1 and "nowhere.jsonl" in text, text
 
 
+@pytest.mark.slow  # the launcher's own start takes longest; the other tests fork the processes
 def test_torchrun_starts_it(tmp_path):
     path = recipe(tmp_path, 2, max_steps=2)
     launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2", "-m", "limbeck"]

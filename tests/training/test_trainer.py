@@ -54,6 +54,7 @@ def test_logged_terms_add_up_and_the_loss_falls(name, tmp_path):
     assert entries[-1]["loss"] < 0.9 * entries[0]["loss"]
 
 
+@pytest.mark.slow
 def test_a_compiled_distiller_is_not_compiled_anew_for_every_batch():
     """A number of examples or tokens that is 1 is compiled for itself."""
     torch.compiler.reset()
