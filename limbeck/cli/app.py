@@ -190,6 +190,7 @@ def export(
     run: Annotated[Path, argument("Folder of a finished run.")],
     to: Annotated[Literal["hf", "ctranslate2", "gguf"], option("Format: Hugging Face, CTranslate2, or llama.cpp's.")],
     folder: Annotated[Path, option("New folder for the model and its card.", "--output", "-o")],
+    *,
     precision: Annotated[
         Literal["float32", "int8", "q8_0"], option("Weights: int8 is CTranslate2's 8 bits, q8_0 GGUF's.")
     ] = "float32",

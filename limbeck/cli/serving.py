@@ -55,11 +55,13 @@ def serve(
     token = None
     if api_key_env is not None and (token := read_key(api_key_env)) is None:
         raise RecipeError(f"${api_key_env} is not set", field="--api-key-env")
-    least, cascade = None if threshold == "auto" else _probability(threshold), None
-    if (least is not None and max_cost is not None) or (teacher is None and (least, max_cost) != (None, None)):
+    probability, cascade = None if threshold == "auto" else _probability(threshold), None
+    if (probability is not None and max_cost is not None) or (
+        teacher is None and (probability, max_cost) != (None, None)
+    ):
         raise RecipeError("--threshold or --max-cost says what is passed on to a --teacher: give one of them")
     if teacher is not None:
-        cascade = CascadeOptions(job=Job.load(teacher), threshold=least, max_cost=max_cost)
+        cascade = CascadeOptions(job=Job.load(teacher), threshold=probability, max_cost=max_cost)
     options = ServingOptions(
         batch_size=batch_size, queue=queue, workers=workers, seconds=timeout, token=token, log_inputs=log_inputs
     )

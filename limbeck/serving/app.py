@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from importlib.resources import files
 from typing import Any
 
-from fastapi import Depends, FastAPI, Request, Response
+from fastapi import APIRouter, Depends, FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import HTMLResponse
 from fastapi.security import HTTPBearer
@@ -169,10 +169,16 @@ def application(service: Service) -> FastAPI:
         responses={code: {"model": ErrorResponse, "description": text} for code, text in _REFUSALS.items()},
     )
     app.add_middleware(Gate, token=options.token, seconds=options.seconds, metrics=service.metrics)
-    protected = [Depends(HTTPBearer(auto_error=False))] if options.token else []
     _handle_errors(app, options.seconds)
+    protected = APIRouter(dependencies=[Depends(HTTPBearer(auto_error=False))] if options.token else [])
+    _add_answers(protected, service)
+    _add_state(app, protected, service)
+    app.include_router(protected)
+    return app
 
-    @app.post("/v1/answers", dependencies=protected)
+
+def _add_answers(router: APIRouter, service: Service) -> None:
+    @router.post("/v1/answers")
     async def answers(request: AnswersRequest) -> AnswersResponse:
         """Answer one question or several."""
         start = time.monotonic()
@@ -180,7 +186,7 @@ def application(service: Service) -> FastAPI:
         seconds = round(time.monotonic() - start, 4)
         return AnswersResponse(model=service.name, answers=[answer for answer, _ in answers], seconds=seconds)
 
-    @app.post("/v1/chat/completions", dependencies=protected, response_model=ChatCompletion)
+    @router.post("/v1/chat/completions", response_model=ChatCompletion)
     async def chat_completions(request: ChatRequest) -> Any:
         """Answer the question in the last turn of the user, as OpenAI's endpoint of this name does."""
         ((answer, usage),) = await service.answer([request.question()], rationale=request.rationale)
@@ -201,7 +207,9 @@ def application(service: Service) -> FastAPI:
         events = [*(json.dumps(chunk) for chunk in chunks), "[DONE]"]
         return Response("".join(f"data: {event}\n\n" for event in events), media_type="text/event-stream")
 
-    @app.get("/v1/models", dependencies=protected)
+
+def _add_state(app: FastAPI, protected: APIRouter, service: Service) -> None:
+    @protected.get("/v1/models")
     async def models() -> ModelList:
         """List the student."""
         return ModelList(data=[ModelEntry(id=service.name, created=service.created)])
@@ -211,16 +219,11 @@ def application(service: Service) -> FastAPI:
         """Say that the student is loaded and answers."""
         return {"status": "ok"}
 
-    @app.get("/metrics", dependencies=protected, response_class=Response)
+    @protected.get("/metrics", response_class=Response)
     async def metrics() -> Response:
         """Return the metrics in Prometheus' text format."""
         return Response(service.metrics.text(), media_type="text/plain; version=0.0.4; charset=utf-8")
 
-    _serve_page(app)
-    return app
-
-
-def _serve_page(app: FastAPI) -> None:
     page = (files("limbeck.serving") / "page.html").read_text(encoding="utf-8")
     script, style = (re.findall(rf"<{tag}>(.*?)</{tag}>", page, re.DOTALL)[0] for tag in ("script", "style"))
     hashes = [base64.b64encode(hashlib.sha256(text.encode()).digest()).decode() for text in (script, style)]
@@ -249,7 +252,7 @@ def _handle_errors(app: FastAPI, seconds: float) -> None:
         problem = error.errors()[0]
         if problem["type"] == "json_invalid":
             return refusal(400, f"not JSON, from character {problem['loc'][-1]} on", "invalid_request_error")
-        path = [str(part) for part in problem["loc"][1:] if not re.search(r"[\[-]", str(part))]  # no union's members
+        path = [str(name) for name in problem["loc"][1:] if not re.search(r"[\[-]", str(name))]  # no union's members
         return refusal(422, str(problem["msg"]), "invalid_request_error", param=".".join(path) or None)
 
     @app.exception_handler(HTTPException)

@@ -95,8 +95,8 @@ class Batches(Generic[T]):
         while self._waiting and len(batch) < self._size:
             question = self._waiting.popleft()
             if not question.answer.done():
-                alike = not batch or question.rationale == batch[0].rationale
-                (batch if alike else later).append(question)
+                joins = not batch or question.rationale == batch[0].rationale
+                (batch if joins else later).append(question)
         self._waiting.extendleft(reversed(later))
         if not self._waiting:
             self._arrived.clear()

@@ -70,8 +70,8 @@ def least_confidence(options: CascadeOptions, run: Run | None, card: Card) -> fl
     except LimbeckError as error:
         reason = f"auto needs the teacher's answers to the validation questions ({error})"
         raise RecipeError(f"{reason}; give a probability, or --max-cost", field="--threshold") from None
-    least = choose_thresholds(answers_and_teacher, answers_and_teacher)["as_teacher"]["threshold"]
-    return math.inf if least is None else float(least)
+    threshold = choose_thresholds(answers_and_teacher, answers_and_teacher)["as_teacher"]["threshold"]
+    return math.inf if threshold is None else float(threshold)
 
 
 def _validation(run: Run | None, card: Card) -> list[Prediction]:
@@ -79,8 +79,9 @@ def _validation(run: Run | None, card: Card) -> list[Prediction]:
     if run is None or not run.predictions("valid").is_file():
         return []
     results = run.results.get("valid", {})
-    alike = all(results.get(name) == getattr(card, name) for name in ("answers", "votes", "temperature"))
-    return read_predictions(run.predictions("valid")) if alike else []
+    if any(results.get(name) != getattr(card, name) for name in ("answers", "votes", "temperature")):
+        return []
+    return read_predictions(run.predictions("valid"))
 
 
 def _confidence_of(probability: float, answers: Graded) -> float:

@@ -105,11 +105,11 @@ class Gate:
                     size += len(event.get("body", b""))
                     if size <= MOST_BYTES:
                         body += event.get("body", b"")
-                    whole = not event.get("more_body")
+                    complete = not event.get("more_body")
                     # read to its end, since a client that is still writing does not read; but not for ever
-                    if size > MOST_BYTES and (whole or size > _MOST_READ):
+                    if size > MOST_BYTES and (complete or size > _MOST_READ):
                         raise RefusedError(413, f"a body has at most {MOST_BYTES:,} bytes", "too_large")
-                    if whole:
+                    if complete:
                         return bytes(body)
         except TimeoutError:
             raise RefusedError(408, f"the body took longer than {self._seconds:g} s", "timeout") from None

@@ -158,7 +158,7 @@ def _add_tokenizer(writer: Any, student: Any, size: int) -> None:
         if id < size:  # Gemma's has one more, for images
             tokens[id], types[id] = text, kind
     if model["byte_fallback"]:
-        _add_scores(writer, tokenizer, model, tokens, types)
+        _add_scores(writer, tokenizer, model=model, tokens=tokens, types=types)
     else:
         writer.add_tokenizer_model("gpt2")
         writer.add_tokenizer_pre(_pre_tokenizer(tokenizer, model))
@@ -188,7 +188,7 @@ def _pre_tokenizer(tokenizer: Any, model: dict[str, Any]) -> str:
     raise ModelError(f"no GGUF of a tokenizer that splits text as this one; known are those of {', '.join(_SPLITS)}")
 
 
-def _add_scores(writer: Any, tokenizer: Any, model: dict[str, Any], tokens: list[str], types: list[Any]) -> None:
+def _add_scores(writer: Any, tokenizer: Any, *, model: dict[str, Any], tokens: list[str], types: list[Any]) -> None:
     """Add a SentencePiece vocabulary, whose `types` are refined: there a token's score takes the place of merges."""
     import gguf
 

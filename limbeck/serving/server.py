@@ -83,10 +83,10 @@ def serve(
         run = open_run(folder) if (folder / "recipe.yaml").is_file() and (folder / "model").is_dir() else None
         if run is None:
             log.warning("%s is no run: the questions it was tested on are unknown, and may be harvested", folder)
-        least = least_confidence(cascade, run, trained.card)
-        options = replace(options, least_confidence=least)
+        threshold = least_confidence(cascade, run, trained.card)
+        options = replace(options, least_confidence=threshold)
         teacher = Teacher(job, folder.name, measured_questions(run))
-        log.info("questions of a confidence below %.4g are passed on to %s", least, job.teacher.name)
+        log.info("questions of a confidence below %.4g are passed on to %s", threshold, job.teacher.name)
     service = Service(trained, folder.name, options, teacher)
     server, listener = open_server(service, host, port)
     address = f"[{host}]" if ":" in host else host
@@ -121,6 +121,6 @@ def _allow_connections() -> None:
     if os.name == "posix":
         import resource
 
-        _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+        _, limit = resource.getrlimit(resource.RLIMIT_NOFILE)
         with suppress(ValueError, OSError):
-            resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+            resource.setrlimit(resource.RLIMIT_NOFILE, (limit, limit))
