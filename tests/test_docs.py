@@ -20,6 +20,7 @@ from limbeck.runs import train
 from tests.helpers import builders, decoders
 from tests.helpers.servers import HttpRequest, Server, completion
 from tests.runs.recipes import TINY
+from tests.serving.conftest import process
 
 ROOT = Path(__file__).parents[1]
 DOCS, README = ROOT / "docs", ROOT / "README.md"
@@ -108,10 +109,18 @@ def test_the_tutorial_leads_from_questions_to_a_student_in_use(folder, monkeypat
     rows = [{"input": f"I complain about {word}, order {i}.", "label": WORDS[word]} for i in range(5) for word in WORDS]
     write_jsonl(Path("questions.jsonl"), [*(row for _, row in read_jsonl(Path("questions.jsonl"))), *rows])
     short_recipe()
+    *until_served, serving, harvesting = blocks(TUTORIAL, "sh")
     with Server(reply) as server:
         monkeypatch.setenv("OPENAI_BASE_URL", server.url)
-        out = printed_by(*blocks(TUTORIAL, "sh"))
-    assert (server.count, "63 replies stored" in out) == (63, True)
+        out, asked = printed_by(*until_served), server.count
+        ((_, run, *words),) = commands(serving)
+        with process(Path(run), folder / "log", *words) as served:
+            answers = served.ask(input=["They sent me a lost parcel.", rows[0]["input"]]).json()["answers"]
+        harvested = printed_by(harvesting)
+    assert [answer["answer"] for answer in answers] == ["delivery", rows[0]["label"]]
+    assert [answer["answered_by"] for answer in answers] == ["teacher", "teacher"]  # in two steps nothing is learnt
+    assert "more.jsonl: 2 rows with 2 rationales" in harvested or "1 rows with 1" in harvested  # one may be of the test
+    assert (asked, "63 replies stored" in out) == (63, True)
     assert "0.9841" in out  # of the page's three questions it takes one for another: it does not know the words
     rationales = [row.get("rationale") for _, row in read_jsonl(folder / "annotated.jsonl")]
     assert (len(rationales), rationales.count(None)) == (63, 1)
