@@ -69,17 +69,29 @@ class Gate:
 
         try:
             self._check(scope)
-            events = iter([{"type": "http.request", "body": await self._body(receive), "more_body": False}])
-
-            async def replayed() -> Event:
-                return next(events, None) or await receive()
-
-            await self._application(scope, replayed, watched)
+            body: Event = {"type": "http.request", "body": await self._body(receive), "more_body": False}
+            await self._hand_on(scope, body, receive, watched)
         except RefusedError as error:
             headers = {"connection": "close"} | ({"www-authenticate": "Bearer"} if error.status == 401 else {})
             await refusal(error.status, str(error), error.kind, headers=headers)(scope, receive, watched)
         finally:
             self._metrics.request(scope["path"], status, time.monotonic() - start)
+
+    async def _hand_on(self, scope: MutableMapping[str, Any], body: Event, receive: Receive, send: Send) -> None:
+        """Run the application until it is done or the client is gone, who reads no answer."""
+        events, gone = [body], asyncio.ensure_future(receive())
+
+        async def replayed() -> Event:
+            return events.pop() if events else await asyncio.shield(gone)
+
+        task = asyncio.ensure_future(self._application(scope, replayed, send))
+        try:
+            await asyncio.wait({task, gone}, return_when=asyncio.FIRST_COMPLETED)
+            if task.done():
+                task.result()
+        finally:
+            task.cancel()
+            gone.cancel()
 
     def _check(self, scope: MutableMapping[str, Any]) -> None:
         headers = dict(scope["headers"])

@@ -22,6 +22,7 @@ from limbeck.serving.gate import is_loopback
 
 log = logging.getLogger(__name__)
 _HEAD_SECONDS = 15.0  # from a connection, or its last response, to the next request's head
+_GRACE_SECONDS = 0.3  # for the request of a connection that was just made when the server ends
 _BACKLOG = 4096
 
 
@@ -42,6 +43,12 @@ class _Connection(H11Protocol):
     def on_response_complete(self) -> None:
         super().on_response_complete()
         self._expect_request()
+
+    def shutdown(self) -> None:
+        if self.cycle is None:  # its first request may be on the way
+            self.loop.call_later(_GRACE_SECONDS, super().shutdown)
+        else:
+            super().shutdown()
 
     def _expect_request(self) -> None:
         if self._timer is not None:
