@@ -37,6 +37,9 @@ for the owner to say.
 """
 
 
+MEASURED = "measured"  # mark of a question that the served run was validated or tested on
+
+
 @dataclass(frozen=True)
 class Results:
     """A job and its store's contents."""
@@ -151,14 +154,15 @@ def export(job: Job, output: Path, form: Form, *, all_rationales: bool = False) 
     LimbeckError without a store, with nothing to write, or if `output` is one of the job's files.
     """
     _check_output(output, *filter(None, (job.rows, job.store, job.prompt)))
-    return _export(read_results(job), output, form, all_rationales=all_rationales)
+    return _export(read_results(job), output, form, all_rationales=all_rationales, counts={})
 
 
 def harvest(store: Path, output: Path) -> dict[str, Any]:
     """Write the questions that a server passed on to a teacher as training rows, as `export` does; of equals one.
 
-    They are those of the server that was started last. It kept out what its run was validated and tested on. Raises
-    DataError where no server wrote to the store, and where the job's prompt has changed since.
+    They are those of the server that was started last. The provenance has also the numbers of those left out as
+    `measured`, on which the served run was validated or tested, and as `repeated`. Raises DataError where no server
+    wrote to the store, and where the job's prompt has changed since.
     """
     _check_output(output, store)
     with Store(store, create=False) as opened_store:
@@ -169,9 +173,10 @@ def harvest(store: Path, output: Path) -> dict[str, Any]:
         prompt = OpenJob(job, ()).prompt
         if prompt != served["rows"]["prompt"]:
             raise DataError("the job's prompt has changed since the server was started; restore it", path=job.prompt)
-        rows = opened_store.questions(job.teacher.name, prompt)
+        passed_on = opened_store.questions(job.teacher.name, prompt)
+    rows = [row for row in passed_on if not row.get(MEASURED)]
     if not rows:
-        raise DataError("no question was passed on yet", path=store)
+        raise DataError(f"of {len(passed_on)} questions passed on there is none to train on", path=store)
     table = [(f"{store}: question {number}", str(number), row) for number, row in enumerate(rows, start=1)]
     results = _read_results(OpenJob(job, read_later_table(table, {}, OpenJob(job, ()).task)))
     unique: dict[str, Annotation] = {}
@@ -179,10 +184,14 @@ def harvest(store: Path, output: Path) -> dict[str, Any]:
         first = unique.setdefault(normalise(row.example.input), row)
         if first.vote is None:
             unique[normalise(row.example.input)] = row
-    return _export(replace(results, annotations=list(unique.values())), output, "limbeck", all_rationales=False)
+    counts = {"measured": len(passed_on) - len(rows), "repeated": len(rows) - len(unique)}
+    results = replace(results, annotations=list(unique.values()))
+    return _export(results, output, "limbeck", all_rationales=False, counts=counts)
 
 
-def _export(results: Results, output: Path, form: Form, *, all_rationales: bool) -> dict[str, Any]:
+def _export(
+    results: Results, output: Path, form: Form, *, all_rationales: bool, counts: dict[str, int]
+) -> dict[str, Any]:
     job = results.opened.job
     examples = training_examples(results, all_rationales=all_rationales)
     rows, left_out = export_rows(examples, results.opened.task, form)
@@ -194,6 +203,7 @@ def _export(results: Results, output: Path, form: Form, *, all_rationales: bool)
         "left_out": left_out + len(results.annotations) - len(examples),
         "rationales": sum(len(example.rationales) or example.rationale is not None for example in examples),
         "rectified": sum(example.rectified for example in examples),
+        **counts,
         **summary(results),
         "job": job.model_dump(mode="json", exclude_none=True),
         "prompt": results.opened.prompt,

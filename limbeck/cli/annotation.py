@@ -105,7 +105,10 @@ def harvest(
     """
     from limbeck.annotation import results
 
-    _print_export(output, results.harvest(store, output))
+    provenance = results.harvest(store, output)
+    _print_export(output, provenance)
+    kept_out = f"{provenance['measured']} on which the run was measured, {provenance['repeated']} repeated"
+    terminal.print_about(output, f"not among them: {kept_out}")
 
 
 @annotate_app.command("import")

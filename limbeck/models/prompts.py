@@ -9,20 +9,17 @@ In `chat` and `plain` the instruction comes last, so that a question's prompts b
 """
 
 from collections.abc import Sequence
-from typing import Any
 
 from transformers import PreTrainedTokenizerBase
 
-from limbeck.data import RATIONALE_MARK, Source, View, source
+from limbeck.data import Source, View, source
 from limbeck.errors import DataError, ModelError, first_line
-from limbeck.models.settings import Prompts, StudentSettings
+from limbeck.models.settings import CHAT_OPTIONS, Prompts, StudentSettings
 from limbeck.models.tokenization import Codec, Ids
 from limbeck.schema import Example
 from limbeck.tasks import Task
 
 _CONTENT = "LIMBECK"  # stands for a text in a template
-# without the date Llama 3.2's template writes today's
-_CHAT_OPTIONS: dict[str, Any] = {"enable_thinking": False, "date_string": "26 Jul 2024"}
 
 
 def prompts_for(settings: StudentSettings, task: Task, tokenizer: PreTrainedTokenizerBase) -> Prompts:
@@ -57,7 +54,7 @@ def conversation(tokenizer: PreTrainedTokenizerBase, messages: Sequence[dict[str
     """
     try:
         return str(
-            tokenizer.apply_chat_template(list(messages), tokenize=False, add_generation_prompt=ask, **_CHAT_OPTIONS)
+            tokenizer.apply_chat_template(list(messages), tokenize=False, add_generation_prompt=ask, **CHAT_OPTIONS)
         )
     except Exception as error:  # a template is a program and may raise anything
         raise ModelError(
@@ -92,7 +89,7 @@ class PromptCodec(Codec):
         return str(self.tokenizer.decode(prompt)), str(self.tokenizer.decode(ids))
 
     def sources(self, sources: Sequence[Source]) -> list[Ids]:
-        contents = [self._content(text) for text in sources]
+        contents = [self.prompts.content(text) for text in sources]
         begin, end = self._frame
         rows = self._ids([begin + content + end for content in contents])
         head, tail = self._ids([begin, end])
@@ -107,22 +104,6 @@ class PromptCodec(Codec):
             texts = [f" {text}" for text in texts]
         rows = zip(self._ids(texts), texts, strict=True)
         return [self._plain(text) if self._spells_special(row, text, 0) else row for row, text in rows]
-
-    def _content(self, text: Source) -> str:
-        names, segments = self.prompts.segments, text.segments
-        if len(names) == len(segments):
-            segments = tuple(f"{name}: {segment}" for name, segment in zip(names, segments, strict=True))
-        body = "\n".join(segments) + text.choices
-        if text.rationale:
-            body += f"\n{RATIONALE_MARK} {text.rationale}"
-        if text.view is None:
-            return body
-        instruction = self.prompts.instructions[text.view]
-        if self.prompts.template == "prefix":
-            return f"{instruction}{body}\n"
-        if self.prompts.template == "plain":
-            return f"{'' if names else 'Question: '}{body}\n{instruction}"
-        return f"{body}\n\n{instruction}".strip()  # as templates do
 
     def _clipped(self, row: Ids, limit: int) -> Ids:
         raise DataError(

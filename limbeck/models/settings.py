@@ -4,12 +4,14 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BeforeValidator, Field, ValidationInfo, field_validator, model_validator
 
-from limbeck.data.views import SHARED_PROMPTS, View
+from limbeck.data.views import RATIONALE_MARK, SHARED_PROMPTS, Source, View
 from limbeck.settings import Settings, from_name
 from limbeck.tasks import Answer
 
 CARD = "limbeck.json"
 EngineName = Literal["transformers", "ctranslate2", "ctranslate2-int8"]
+# without the date Llama 3.2's template writes today's
+CHAT_OPTIONS: dict[str, Any] = {"enable_thinking": False, "date_string": "26 Jul 2024"}
 Answers = Literal["generate", "choices"]
 Template = Literal["chat", "plain", "prefix"]
 Definition = Literal["sequence", "normalised", "first-token", "choices", "votes"]
@@ -79,6 +81,23 @@ class Prompts(Settings):
     system: str | None = None
     instructions: dict[View, str]
     segments: tuple[str, ...] = ()  # names of the input's segments
+
+    def content(self, text: Source) -> str:
+        """Return an input with its view's instruction, as a user's turn has it in a chat template."""
+        names, segments = self.segments, text.segments
+        if len(names) == len(segments):
+            segments = tuple(f"{name}: {segment}" for name, segment in zip(names, segments, strict=True))
+        body = "\n".join(segments) + text.choices
+        if text.rationale:
+            body += f"\n{RATIONALE_MARK} {text.rationale}"
+        if text.view is None:
+            return body
+        instruction = self.instructions[text.view]
+        if self.template == "prefix":
+            return f"{instruction}{body}\n"
+        if self.template == "plain":
+            return f"{'' if names else 'Question: '}{body}\n{instruction}"
+        return f"{body}\n\n{instruction}".strip()  # as templates do
 
 
 NamedStudent = Annotated[StudentSettings, BeforeValidator(from_name, json_schema_input_type=str | StudentSettings)]

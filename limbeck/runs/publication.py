@@ -15,12 +15,13 @@ from limbeck.annotation.prompts import load_prompt
 from limbeck.data.generated import GeneratedSource
 from limbeck.data.load import DataSettings
 from limbeck.data.sources import HubSource
+from limbeck.data.views import Source
 from limbeck.errors import ModelError, RecipeError
 from limbeck.files import json_text, read_json
 from limbeck.formatting import Markdown, interval
 from limbeck.hub import could_be_name, may_be_on_hub
 from limbeck.models import CARD, Card
-from limbeck.models.settings import Prompts
+from limbeck.models.settings import CHAT_OPTIONS, Prompts
 from limbeck.objectives.methods import METHODS
 from limbeck.runs.page import render
 from limbeck.runs.recipe import Recipe
@@ -143,17 +144,12 @@ def _size(model: Path) -> tuple[int, str]:
 def _request(card: Card, prompts: Prompts, segments: Sequence[str]) -> tuple[str, dict[str, Any]]:
     """Return path and body of a question to a server of OpenAI's protocol, prompted as the student was trained."""
     body = {"model": "student", "max_tokens": card.max_target_length, "temperature": 0}
-    instruction, names = prompts.instructions[card.answer_view], prompts.segments
-    lines = [f"{name}: {part}" for name, part in zip(names, segments, strict=True)] if names else segments
-    text = "\n".join(lines)
-    if prompts.template == "chat":
-        messages = [{"role": "system", "content": prompts.system}] if prompts.system else []
-        messages.append({"role": "user", "content": f"{text}\n\n{instruction}"})
-        options = {"enable_thinking": False, "date_string": "26 Jul 2024"}
-        return "chat/completions", {**body, "messages": messages, "chat_template_kwargs": options}
-    if prompts.template == "plain":
-        return "completions", {**body, "prompt": f"{'' if names else 'Question: '}{text}\n{instruction}"}
-    return "completions", {**body, "prompt": f"{instruction}{text}\n"}
+    text = prompts.content(Source(card.answer_view, tuple(segments)))
+    if prompts.template != "chat":
+        return "completions", {**body, "prompt": text}
+    messages = [{"role": "system", "content": prompts.system}] if prompts.system else []
+    messages.append({"role": "user", "content": text})
+    return "chat/completions", {**body, "messages": messages, "chat_template_kwargs": CHAT_OPTIONS}
 
 
 def _metadata(run: Run, title: str, license: str | None, *, pipeline: str, export: Export | None) -> ModelCardData:

@@ -111,7 +111,8 @@ class Batches(Generic[T]):
         except Exception as error:
             if len(batch) > 1:  # one of them may be at fault
                 for question in batch:
-                    await self._compute([question])
+                    if not question.answer.done():
+                        await self._compute([question])
                 return
             if not isinstance(error, LimbeckError):
                 log.exception("the student failed")

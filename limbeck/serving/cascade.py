@@ -14,8 +14,9 @@ from sklearn.isotonic import IsotonicRegression
 
 from limbeck.annotation.filters import Sample, sift
 from limbeck.annotation.job import Job, OpenJob
+from limbeck.annotation.results import MEASURED
 from limbeck.data.conversations import export_rows
-from limbeck.errors import LimbeckError, RecipeError, first_line
+from limbeck.errors import EndpointError, LimbeckError, RecipeError, first_line
 from limbeck.files import read_jsonl
 from limbeck.llm.messages import Failure
 from limbeck.llm.runner import Asker, Session
@@ -187,7 +188,7 @@ class Teacher(AbstractAsyncContextManager["Teacher"]):
             if isinstance(outcome, Failure) and not outcome.again:
                 self._refused.add(request.key.question)
             elif isinstance(outcome, Failure):
-                self._rest(outcome.message)
+                self._rest(outcome.kind)  # its message may have the question, which no log is to have
             else:
                 self._failures = 0
             return await call(store.result, request.key)
@@ -204,14 +205,18 @@ class Teacher(AbstractAsyncContextManager["Teacher"]):
             log.warning("the teacher is not asked for %g s: %s", seconds, reason)
 
     def _claim(self, request: Request, example: Example) -> bool:
-        """Claim a request within the budget, and keep its question for the harvest."""
+        """Claim a request and keep its question for the harvest. Raises EndpointError where the budget is spent."""
+        if not self._job.covers(self._store.spent(request.key.model).plus(request.ceiling)):
+            raise EndpointError("the budget is spent")
         self._store.forget_failures()
         claimed = self._store.claim(deque([request]), 1, self._job.covers)
         if not claimed and self._store.others_claim(request.key.model):  # perhaps of a process that was killed
             claimed = self._store.claim(deque([request]), 1, self._job.covers)
-        if claimed and normalise(example.input) not in self._measured:
+        if claimed:
             # nothing else that a client sent
             fields = request.key.question, example.segments, ""
             question = Example(*fields, choices=example.choices, own_choices=example.own_choices)
-            self._store.keep_question(request.key, export_rows([question], self._opened.task, "limbeck")[0][0])
+            row = export_rows([question], self._opened.task, "limbeck")[0][0]
+            measured = normalise(example.input) in self._measured
+            self._store.keep_question(request.key, row | ({MEASURED: True} if measured else {}))
         return bool(claimed)

@@ -87,8 +87,9 @@ class Gate:
         task = asyncio.ensure_future(self._application(scope, replayed, send))
         try:
             await asyncio.wait({task, gone}, return_when=asyncio.FIRST_COMPLETED)
-            if task.done():
-                task.result()
+            if not task.done():
+                raise RefusedError(499, "the client is gone", "disconnected")  # nginx's number, for the metrics alone
+            task.result()
         finally:
             task.cancel()
             gone.cancel()

@@ -248,6 +248,7 @@ def test_pipelined_requests_are_all_answered_and_an_idle_connection_is_closed(tr
     with serving(trained, batch_size=1) as served, socket.create_connection(served.address) as connection:
         connection.sendall((head + b"content-length: %d\r\n\r\n" % len(body) + body) * 3)
         text = b""
+        connection.settimeout(60)
         while data := connection.recv(100_000):
             text += data
     assert text.count(b"HTTP/1.1 200") == 3 and text.count(b'"answered_by"') == 36
