@@ -76,7 +76,8 @@ def tokens(
     written: dict[int, Target] = {}
     for begin in range(0, len(ids), batch_size):
         rows = order[begin : begin + batch_size]
-        written |= dict(zip(rows, write([ids[i] for i in rows], max_new_tokens, None), strict=True))
+        answers = [answer for answer, _ in write([ids[i] for i in rows], max_new_tokens, None)]
+        written |= dict(zip(rows, answers, strict=True))
     return [written[i] for i in range(len(ids))]
 
 

@@ -29,8 +29,8 @@ Target = tuple[int, ...]  # an answer's ids, at least one: no start token, the e
 LogP = list[float]  # log-probabilities of an answer's tokens and its end token, in nats
 Done = Callable[[Ids], bool]
 Sampler = Callable[[Tensor, int], Tensor]  # of scores [B, V] and the step: the tokens to write [B]
-Engine = Callable[[Sequence[Ids], int, Done | None], list[Target]]
-"""`engine(batch, max_new_tokens, done)` answers each input of a batch; an answer ends early once `done(its ids)`."""
+Engine = Callable[[Sequence[Ids], int, Done | None], list[tuple[Target, LogP]]]
+"""`engine(batch, max_new_tokens, done)` answers each input, with log-probabilities; early, once `done(its ids)`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,48 +171,48 @@ def open_ct2(folder: str, model: Any, precision: str, tokenizer: Any = None) -> 
     def names(ids: Sequence[int], prefix: str = "") -> list[str]:
         return tokenizer.convert_ids_to_tokens(ids) if tokenizer else [f"{prefix}{id}" for id in ids]
 
-    def write(batch: Sequence[Ids], max_new_tokens: int, done: Done | None) -> list[Target]:
-        answers: list[Ids] = [[] for _ in batch]
+    def write(batch: Sequence[Ids], max_new_tokens: int, done: Done | None) -> list[tuple[Target, LogP]]:
+        answers: list[tuple[Ids, LogP]] = [([], []) for _ in batch]
 
-        def is_done(step: Any) -> bool:
-            answers[step.batch_id].append(step.token_id)
-            return done is not None and done(answers[step.batch_id])
+        def watch(step: Any) -> bool:
+            ids, log_p = answers[step.batch_id]
+            ids.append(step.token_id)
+            log_p.append(step.log_prob)
+            return done is not None and done(ids)
 
         options = {
             "beam_size": 1,
             "end_token": names(config.eos_token_id),
             "return_end_token": True,
-            "callback": is_done if done else None,  # a call a token costs time
+            "return_scores": True,
+            "callback": watch,
         }
         if model.config.is_encoder_decoder:
-            results = engine.translate_batch(
+            engine.translate_batch(
                 [names(ids, "s") for ids in batch],
                 max_decoding_length=max_new_tokens,
                 min_decoding_length=0,  # an answer may be empty
                 max_input_length=0,  # inputs are cut already
                 **options,
             )
-            tokens = [result.hypotheses[0] for result in results]
-            rows = [tokenizer.convert_tokens_to_ids(row) if tokenizer else list(map(int, row)) for row in tokens]
         else:
-            results = engine.generate_batch(
+            engine.generate_batch(
                 [names(ids) for ids in batch],
                 max_length=max_new_tokens,
                 include_prompt_in_result=False,
                 **options,
             )
-            rows = [result.sequences_ids[0] for result in results]
-        return [_answer_ids(row, config) for row in rows]
+        written = [(_answer_ids(ids, config), log_p) for ids, log_p in answers]
+        return [(ids, log_p[: len(ids)]) for ids, log_p in written]
 
-    def write_by_length(batch: Sequence[Ids], max_new_tokens: int, done: Done | None) -> list[Target]:
-        # CTranslate2 4.8 errs after prompts of unlike lengths
-        answers: dict[int, Target] = {}
-        for length in set(map(len, batch)):
-            rows = [row for row, ids in enumerate(batch) if len(ids) == length]
-            answers |= zip(rows, write([batch[row] for row in rows], max_new_tokens, done), strict=True)
-        return [answers[row] for row in range(len(batch))]
+    def write_apart(batch: Sequence[Ids], max_new_tokens: int, done: Done | None) -> list[tuple[Target, LogP]]:
+        # beside a prompt of one token, CTranslate2 4.8 counts a longer one's tokens as written
+        short = [ids for ids in batch if len(ids) == 1]
+        long = [ids for ids in batch if len(ids) > 1]
+        answers = {len(part[0]) > 1: iter(write(part, max_new_tokens, done)) for part in (short, long) if part}
+        return [next(answers[len(ids) > 1]) for ids in batch]
 
-    return write if model.config.is_encoder_decoder else write_by_length
+    return write if model.config.is_encoder_decoder else write_apart
 
 
 def convert_to_ct2(model: Any, folder: str, tokenizer: Any = None, precision: str = "float32") -> None:
@@ -236,6 +236,8 @@ def convert_to_ct2(model: Any, folder: str, tokenizer: Any = None, precision: st
     with torch.no_grad():
         try:
             loader = converters._MODEL_LOADERS[type(config).__name__]
+            if isinstance(loader, converters.T5Loader):  # it takes every tied head for one that is scaled
+                config.tie_word_embeddings = getattr(config, "scale_decoder_outputs", False)
             spec = loader.get_model_spec(model)
             if tokenizer:
                 loader.set_config(spec.config, model, tokenizer)

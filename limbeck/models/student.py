@@ -101,7 +101,7 @@ class Student(nn.Module, ABC):
         if name != "transformers":
             self.check_window()
             return ct2_engine(self.model, "int8" if name == "ctranslate2-int8" else "float32")
-        return lambda batch, limit, done: [ids for ids, _ in search(self.model, batch, limit, done)]
+        return partial(search, self.model)
 
     def use_engine(self, engine: Engine) -> None:
         """Answer by this engine from now on, whatever its name: the weights do not change any more."""
@@ -123,7 +123,7 @@ class Student(nn.Module, ABC):
         write = self.engine(engine)
 
         def answers(_: list[int], batch: list[Ids]) -> list[str]:
-            return [self.text(ids) for ids in write(batch, self.max_target_length, None)]
+            return [self.text(ids) for ids, _ in write(batch, self.max_target_length, None)]
 
         return self._in_batches(texts, answers, batch_size=batch_size, title=title)
 
@@ -139,23 +139,29 @@ class Student(nn.Module, ABC):
     ) -> list[Answer]:
         """Write answers as `generate`, with the log-probabilities of each and of its text's `choices`.
 
-        The choices are scored first: where `transformers` would write one, nothing is generated. CTranslate2's answers
-        are scored by the model itself, not rounded. Where a choice is longer than the student writes, none of its text
-        is scored. An answer ends once it contains `stop`.
+        The choices are scored first, by the model itself: where `transformers` would write one, nothing is generated.
+        Where a choice is longer than the student writes, none of its text is scored. An answer ends once it contains
+        `stop`.
         """
         write, done = self.engine(engine), self._done(stop)
         targets = self.choice_ids(choices)
 
         def answers(rows: list[int], batch: list[Ids]) -> list[Answer]:
             options = [targets[i] for i in rows]
-            if engine == "transformers":
-                return self._searched(batch, options, done)
-            written = write(batch, self.max_target_length, done)
-            scores = self._scores(batch, [[ids, *row] for ids, row in zip(written, options, strict=True)])
-            return [
-                Answer(self.text(ids), ids, score.top, score.answers[0], score.answers[1:])
-                for ids, score in zip(written, scores, strict=True)
-            ]
+            scores = self._scores(batch, options) if any(options) else [Scores(0.0, [], None)] * len(batch)
+            answers: dict[int, Answer] = {}
+            for row, (score, choices) in enumerate(zip(scores, options, strict=True)):
+                if score.greedy is None or engine != "transformers" or stop:
+                    continue
+                ids = choices[score.greedy]
+                if end_of(ids, self.codec.ends) == len(ids) - 1:  # where the search ends
+                    answers[row] = Answer(self.text(ids), ids, score.top, score.answers[score.greedy], score.answers)
+            unanswered = [row for row in range(len(batch)) if row not in answers]
+            inputs = [batch[row] for row in unanswered]
+            written = write(inputs, self.max_target_length, done) if inputs else []
+            for row, (ids, log_p) in zip(unanswered, written, strict=True):
+                answers[row] = Answer(self.text(ids), ids, log_p[0], log_p, scores[row].answers)
+            return [answers[row] for row in range(len(batch))]
 
         return self._in_batches(texts, answers, batch_size=batch_size, title=title)
 
@@ -189,23 +195,6 @@ class Student(nn.Module, ABC):
     def _done(self, stop: str | None) -> Done | None:
         # a token is at least a character
         return (lambda ids: stop in self.tokenizer.decode(ids[-len(stop) :])) if stop else None
-
-    def _searched(self, batch: list[Ids], options: Sequence[Sequence[Target]], done: Done | None) -> list[Answer]:
-        """Return the answers of greedy search, from the scored options where possible."""
-        scores = self._scores(batch, options) if any(options) else [Scores(0.0, [], None)] * len(batch)
-        answers: dict[int, Answer] = {}
-        for row, (score, choices) in enumerate(zip(scores, options, strict=True)):
-            if score.greedy is None or done:
-                continue
-            ids = choices[score.greedy]
-            if end_of(ids, self.codec.ends) == len(ids) - 1:  # where the search ends
-                answers[row] = Answer(self.text(ids), ids, score.top, score.answers[score.greedy], score.answers)
-        unanswered = [row for row in range(len(batch)) if row not in answers]
-        inputs = [batch[row] for row in unanswered]
-        searched = search(self.model, inputs, self.max_target_length, done) if inputs else []
-        for row, (ids, log_p) in zip(unanswered, searched, strict=True):
-            answers[row] = Answer(self.text(ids), ids, log_p[0], log_p, scores[row].answers)
-        return [answers[row] for row in range(len(batch))]
 
     def score(self, texts: Texts, choices: Choices, *, batch_size: int, title: str | None = None) -> list[Scores]:
         """Score each of a text's `choices`, the end token included, as its answer; none where one is too long."""

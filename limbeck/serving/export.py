@@ -2,6 +2,7 @@
 
 import copy
 import json
+from functools import partial
 from operator import eq
 from pathlib import Path
 from typing import Any, Literal
@@ -98,7 +99,7 @@ def _write_gguf(student: Student, card: Card, folder: Path, precision: str) -> E
     config = copy.deepcopy(student.model.config)  # transformers cannot read all of it from the file
     model: Any = AutoModelForCausalLM.from_pretrained(folder, gguf_file="model.gguf", config=config, **FULL_PRECISION)
     model.to(student.model.device).generation_config = student.model.generation_config
-    return lambda batch, limit, done: [ids for ids, _ in search(model, batch, limit, done)]
+    return partial(search, model)
 
 
 def _modelfile(student: Student, card: Card) -> str:

@@ -25,11 +25,15 @@ needs_fast = pytest.mark.skipif(find_spec("ctranslate2") is None, reason="needs 
 ENGINES = ["transformers", pytest.param("ctranslate2", marks=needs_fast)]
 
 
+def ids_of(student: Student, engine: str, batch: list[list[int]], limit: int) -> list[tuple[int, ...]]:
+    return [ids for ids, _ in student.engine(engine)(batch, limit, None)]
+
+
 def ending_student(kind: str) -> tuple[Student, list[list[int]]]:
     """Return a student some of whose answers end soon, for its favourite token and the end have changed weights."""
     student = random_student(kind)
     batch, _ = student.source_ids(SOURCES)
-    answers = student.engine("transformers")(batch, 12, None)
+    answers = ids_of(student, "transformers", batch, 12)
     favourite = torch.tensor([id for ids in answers for id in ids[1:]]).mode().values.item()
     weight, end = student.head().weight.data, student.model.config.eos_token_id
     weight[[end, favourite]] = weight[[favourite, end]]
@@ -45,8 +49,10 @@ def test_ctranslate2_writes_the_tokens_of_transformers(kind):
     batch += [torch.randint(size, (n,)).tolist() for n in (1, 2, 50)] + [list(range(size - 7, size))]
     converted, plain = student.engine("ctranslate2"), student.engine("transformers")
     for inputs, limit in ((batch, 24), (batch[:1], 24), (batch, 1)):
-        assert converted(inputs, limit, None) == plain(inputs, limit, None)
-    assert len({len(ids) for ids in plain(batch, 24, None)}) > 1
+        for (ids, log_p), expected in zip(converted(inputs, limit, None), plain(inputs, limit, None), strict=True):
+            assert ids == expected[0]
+            assert log_p == pytest.approx(expected[1], abs=1e-4)
+    assert len({len(ids) for ids, _ in plain(batch, 24, None)}) > 1
 
 
 @needs_fast
@@ -77,7 +83,7 @@ def test_ctranslate2_has_the_weights_of_the_moment_and_leaves_them_alone():
     batch, _ = student.source_ids(SOURCES)
     engine, int8 = student.engine("ctranslate2"), student.engine("ctranslate2-int8")
     answers = engine(batch, 12, None)
-    assert all(0 <= id < student.model.config.vocab_size for ids in int8(batch, 12, None) for id in ids)
+    assert all(0 <= id < student.model.config.vocab_size for ids, _ in int8(batch, 12, None) for id in ids)
     assert torch.equal(student.head().weight, before)
     randomise(student)
     assert engine(batch, 12, None) == answers
@@ -88,12 +94,12 @@ def test_ctranslate2_has_the_weights_of_the_moment_and_leaves_them_alone():
 def test_an_answer_ends_at_the_first_of_several_end_tokens(engine):
     """Against the answers with the one end token, cut at the other."""
     student, batch = ending_student("t5-1.0")
-    longer = student.engine(engine)(batch, 24, None)
+    longer = ids_of(student, engine, batch, 24)
     second = next(id for ids in longer for id in ids[3:] if id not in (1, *ids[:3]))
     student.model.config.eos_token_id = [second, student.model.config.eos_token_id]
     several = EncoderDecoderStudent(student.model, student.tokenizer, 1024, 24).eval()
     expected = [ids[: ids.index(second) + 1] if second in ids else ids for ids in longer]
-    assert several.engine(engine)(batch, 24, None) == expected
+    assert ids_of(several, engine, batch, 24) == expected
     assert expected != longer
     answers = several.answer(SOURCES, [[]] * len(SOURCES), batch_size=3, engine=engine)
     assert [(answer.ids, len(answer.log_p)) for answer in answers] == [(ids, len(ids)) for ids in expected]
