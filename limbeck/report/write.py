@@ -27,6 +27,7 @@ from limbeck.report.cases import sample_cases, shared_cases
 from limbeck.report.overview import find_missing, overview
 from limbeck.report.sections import accuracy_section, confidence_section, learning_section, rationale_section
 from limbeck.report.tables import Section, Table, to_csv, to_latex, to_markdown
+from limbeck.report.usage import usage_section
 from limbeck.runs.compare import RunGroup, find_runs, group_runs, grouped
 from limbeck.runs.page import render
 from limbeck.runs.publication import citations
@@ -98,6 +99,7 @@ def make_report(paths: Sequence[Path], extra: ExtraSection | None) -> Report:
         learning_section(sets[:MAX_DRAWN], tasks),
         confidence_section(sets[:MAX_DRAWN], tasks),
         rationale_section(tasks),
+        usage_section([member for members in tasks.values() for member in members]),
     ]
     cases = [case for members in tasks.values() for case in shared_cases(members)]
     return {

@@ -21,7 +21,7 @@ from limbeck.data.examples import digest
 from limbeck.data.load import Splits
 from limbeck.distributed import is_main_process, process_count
 from limbeck.errors import DataError, FileError
-from limbeck.files import read_json, unwritable, write_json, write_text
+from limbeck.files import read_json, read_jsonl, unwritable, write_json, write_jsonl, write_text
 from limbeck.notes import Line, lines_of
 from limbeck.runs.recipe import Recipe, load_recipe
 from limbeck.tasks import Split
@@ -85,6 +85,14 @@ class Run:
     @property
     def provenance(self) -> dict[str, Any]:
         return read_json(self.path / "provenance.json")
+
+    def served(self) -> list[dict[str, Any]]:
+        """Return what servers of this student counted, in order of their ends."""
+        path = self.path / "serving.jsonl"
+        return [row for _, row in read_jsonl(path)] if path.is_file() else []
+
+    def add_serving(self, totals: dict[str, Any]) -> None:
+        write_jsonl(self.path / "serving.jsonl", [*self.served(), totals])
 
     def page(self) -> dict[str, Any] | None:
         """Return the evaluation of the present test results, if any."""

@@ -12,6 +12,7 @@ import uuid
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, nullcontext
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from importlib.resources import files
 from typing import Any
 
@@ -28,6 +29,7 @@ from limbeck.data.views import source
 from limbeck.errors import DataError, LimbeckError, RecipeError
 from limbeck.metrics.predict import predict
 from limbeck.runs.evaluation import TrainedStudent
+from limbeck.runs.run import now
 from limbeck.schema import Example, Prediction
 from limbeck.serving.batches import Batches, QueueFullError
 from limbeck.serving.cascade import Teacher
@@ -75,7 +77,6 @@ class ServingOptions:
     seconds: float = 60.0  # that a request may take
     token: str | None = None
     log_inputs: bool = False
-    least_confidence: float = -math.inf  # below which the teacher is asked
 
 
 class Service:
@@ -94,6 +95,13 @@ class Service:
             workers=options.workers,
             watch=self.metrics.batch,
         )
+
+    def totals(self) -> dict[str, Any]:
+        """Return what was answered since the start: a line of a run's serving.jsonl."""
+        teacher = self.teacher and self.teacher.totals()
+        started = datetime.fromtimestamp(self.created, UTC).isoformat()
+        session = {"started": started, "ended": now(), "engine": self.trained.card.engine}
+        return {**session, **self.metrics.totals(), **({"teacher": teacher} if teacher else {})}
 
     def _predict(self, examples: Sequence[Example], rationales: bool) -> list[tuple[Prediction, Usage]]:
         student, card, size = self.trained.student, self.trained.card, self.options.batch_size
@@ -132,7 +140,7 @@ class Service:
             input_cut=bool(prediction.input_cut),
         )
         confidence = -math.inf if prediction.confidence is None else prediction.confidence
-        if self.teacher is None or confidence >= self.options.least_confidence:
+        if self.teacher is None or confidence >= self.teacher.least_confidence:
             return answer
         sample = await self.teacher.answer(example, end - time.monotonic() - _MARGIN)
         if sample is None:

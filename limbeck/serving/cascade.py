@@ -8,6 +8,7 @@ from collections import deque
 from collections.abc import Set
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from sklearn.isotonic import IsotonicRegression
@@ -103,15 +104,18 @@ class Teacher(AbstractAsyncContextManager["Teacher"]):
     A question in the store is not asked again, and one in flight not twice. After failures it rests for a while.
     """
 
-    def __init__(self, job: Job, name: str, measured: Set[str]) -> None:
-        """Open the job's store; take the student's name and the questions that no student may be trained on.
+    def __init__(self, job: Job, name: str, *, least_confidence: float, measured: Set[str] = frozenset()) -> None:
+        """Open the job's store for the student `name`, below whose `least_confidence` questions are passed on.
 
-        Raises LimbeckError if store, prompt or endpoint cannot be used.
+        No student may be trained on the `measured` questions. Raises LimbeckError if store, prompt or endpoint cannot
+        be used.
         """
+        self.least_confidence = least_confidence
         self._job, self._opened, self._measured = job, OpenJob(job, ()), measured
         self._tasks: dict[str, asyncio.Task[Result | None]] = {}
         self._refused = set[str]()  # questions, which another attempt would not mend
         self._failures, self._rests_until = 0, -math.inf
+        self._seconds = 0.0  # of all replies
         self._store = Store(job.store)
         try:
             session = Session(job, self._store, open_teacher)
@@ -136,6 +140,22 @@ class Teacher(AbstractAsyncContextManager["Teacher"]):
     def cost(self) -> float:
         """Return the price of the replies since the start; 0 where no price is known."""
         return self._job.cost(self._tally.tokens) or 0.0
+
+    def totals(self) -> dict[str, Any]:
+        """Return the replies since the start with their mean seconds and price, if known.
+
+        A `least_confidence` of None: all questions were passed on.
+        """
+        replies, cost = self._tally.stored, self._job.cost(self._tally.tokens)
+        seconds = round(self._seconds / replies, 3) if replies else None
+        least = None if self.least_confidence == math.inf else max(0.0, self.least_confidence)
+        return {
+            "name": self._job.teacher.name,
+            "least_confidence": least,
+            "replies": replies,
+            "seconds": seconds,
+            "cost": cost,
+        }
 
     async def answer(self, example: Example, seconds: float) -> Sample | None:
         """Return the teacher's answer with its label and rationale; None if it fails or takes longer.
@@ -181,6 +201,7 @@ class Teacher(AbstractAsyncContextManager["Teacher"]):
             rests = time.monotonic() < self._rests_until or request.key.question in self._refused
             if rests or not await call(self._claim, request, example):
                 return None
+            start = time.monotonic()
             try:
                 outcome = await self._asker.answer(request)
             finally:
@@ -191,6 +212,7 @@ class Teacher(AbstractAsyncContextManager["Teacher"]):
                 self._rest(outcome.kind)  # its message may have the question, which no log is to have
             else:
                 self._failures = 0
+                self._seconds += time.monotonic() - start
             return await call(store.result, request.key)
         except Exception as error:  # of a local model too; the student's answer stands
             self._rest(first_line(error))

@@ -36,6 +36,16 @@ class Metrics:
         self._batches.observe(size)
         self._work.inc(seconds)
 
+    def totals(self) -> dict[str, float]:
+        """Return the questions answered, those of them `passed_on` and `failed` there, and the student's seconds."""
+        by_fate = dict.fromkeys(("no", "answered", "failed"), 0)
+        for sample in next(iter(self._answers.collect())).samples:
+            by_fate[sample.labels["passed_on"]] += int(sample.value)
+        passed_on = by_fate["answered"] + by_fate["failed"]
+        seconds = self._registry.get_sample_value("limbeck_batch_seconds_total") or 0.0
+        counts = {"questions": by_fate["no"] + passed_on, "passed_on": passed_on, "failed": by_fate["failed"]}
+        return {**counts, "seconds": round(seconds, 3)}
+
     def answered(self, by: str, passed_on: str | None) -> None:
         self._answers.labels(by, passed_on or "no").inc()
 

@@ -3,16 +3,16 @@
 import asyncio
 import logging
 import os
+import signal
 import socket
 from contextlib import suppress
-from dataclasses import replace
 from pathlib import Path
 
 import torch
 import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from limbeck.errors import FileError, RecipeError
+from limbeck.errors import FileError, LimbeckError, RecipeError
 from limbeck.models.settings import EngineName
 from limbeck.runs import open_run
 from limbeck.runs.evaluation import open_trained
@@ -71,8 +71,9 @@ def serve(
 ) -> None:
     """Serve a run's student until SIGINT or SIGTERM, then answer what is in flight.
 
-    With a `cascade` its teacher answers what the student is not sure of. Raises RecipeError for an address that others
-    reach without a token, LimbeckError if the student cannot be served.
+    With a `cascade` its teacher answers what the student is not sure of. In the end a line of counts and times is
+    added to the run's serving.jsonl. Raises RecipeError for an address that others reach without a token, LimbeckError
+    if the student cannot be served.
     """
     if not is_loopback(host) and not options.token:
         reason = "others reach this address: name the environment variable of a key with --api-key-env"
@@ -82,24 +83,29 @@ def serve(
     torch.set_num_threads(max(1, torch.get_num_threads() // options.workers))
     trained.student.use_engine(trained.student.engine(trained.card.engine))
     folder = model.resolve().parent if model.resolve().name == "model" else model.resolve()
+    run = open_run(folder) if (folder / "recipe.yaml").is_file() and (folder / "model").is_dir() else None
     teacher = None
     if cascade is not None:
         job, task = cascade.job, trained.card.task
         if job.task != task:
             raise RecipeError(f"its task is {job.task!r}, the student's {task!r}", field="--teacher")
-        run = open_run(folder) if (folder / "recipe.yaml").is_file() and (folder / "model").is_dir() else None
         if run is None:
             log.warning("%s is no run: the questions it was tested on are unknown, and may be harvested", folder)
         threshold = least_confidence(cascade, run, trained.card)
-        options = replace(options, least_confidence=threshold)
-        teacher = Teacher(job, folder.name, measured_questions(run))
+        teacher = Teacher(job, folder.name, least_confidence=threshold, measured=measured_questions(run))
         log.info("questions of a confidence below %.4g are passed on to %s", threshold, job.teacher.name)
     service = Service(trained, folder.name, options, teacher)
     server, listener = open_server(service, host, port)
     address = f"[{host}]" if ":" in host else host
     log.info("%s answers at http://%s:%d (%s)", service.name, address, listener.getsockname()[1], trained.card.engine)
-    with suppress(KeyboardInterrupt):  # uvicorn raises it anew once all is answered
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # uvicorn has its own handler, and raises signals anew in the end
+    with suppress(KeyboardInterrupt):
         server.run(sockets=[listener])
+    if run is not None:
+        try:
+            run.add_serving(service.totals())
+        except LimbeckError as error:  # of a folder that is only read
+            log.warning("the counts of this server are not kept: %s", error)
 
 
 def open_server(service: Service, host: str, port: int) -> tuple[uvicorn.Server, socket.socket]:

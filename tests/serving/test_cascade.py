@@ -49,8 +49,8 @@ def job(tmp_path):
     return make
 
 
-def passing_on(trained, job, measured=frozenset(), **options):
-    return serving(trained, Teacher(job, "dss", measured), **{"least_confidence": math.inf, **options})
+def passing_on(trained, job, measured=frozenset(), *, least=math.inf, **options):
+    return serving(trained, Teacher(job, "dss", least_confidence=least, measured=measured), **options)
 
 
 def questions(count):
@@ -71,7 +71,7 @@ def test_a_teacher_answers_what_the_student_is_unsure_of_and_is_asked_once(train
                 assert 0 <= answer["confidence"] <= 1
             assert 'limbeck_answers_total{answered_by="teacher",passed_on="answered"} 12.0' in metrics
         assert endpoint.paid == dict.fromkeys(questions(6), 1)
-        with passing_on(trained, job(endpoint.url), least_confidence=0.0) as served:
+        with passing_on(trained, job(endpoint.url), least=0.0) as served:
             answer = served.ask(input="Another one?").json()["answers"][0]
         assert (answer["answered_by"], answer["passed_on"], endpoint.count) == ("student", None, 6)
 
@@ -80,8 +80,7 @@ def test_the_threshold_divides_the_questions(trained, job):
     with serving(trained) as served:
         alone = [answer["confidence"] for answer in served.ask(input=questions(9)).json()["answers"]]
     middle = sorted(alone)[4] * 1.001  # batches round
-    asked = {"least_confidence": middle}
-    with Server(mixed(0, text=teach)) as endpoint, passing_on(trained, job(endpoint.url), **asked) as served:
+    with Server(mixed(0, text=teach)) as endpoint, passing_on(trained, job(endpoint.url), least=middle) as served:
         answers = served.ask(input=questions(9)).json()["answers"]
     assert [answer["answered_by"] for answer in answers] == ["teacher" if p < middle else "student" for p in alone]
 
@@ -158,7 +157,7 @@ sys.path.insert(0, {str(Path.cwd())!r})
 from limbeck.annotation.job import Job
 from limbeck.schema import Example
 from limbeck.serving.cascade import Teacher
-teacher = Teacher(Job.parse({job(url).model_dump(mode="json")!r}, "job"), "dss", set())
+teacher = Teacher(Job.parse({job(url).model_dump(mode="json")!r}, "job"), "dss", least_confidence=1)
 example = Example("1", ("Mine?",), "")
 print(teacher._claim(teacher._opened.requests([example])[0], example), flush=True)
 os.kill(os.getpid(), 9)
