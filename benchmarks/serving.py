@@ -2,7 +2,8 @@
 
 The student is a finished run's, or SmolLM2-135M, trained for a while on SVAMP by LoRA under its chat template. Its test
 questions are asked by one client and by 32, each its next question once it has its answer. Beside it, with the same
-prompts and at most as many tokens, `transformers serve` with the merged weights.
+prompts and at most as many tokens, `transformers serve` with the merged weights, and llama.cpp's server with them as
+GGUF where `$LLAMA_PYTHON`, or this Python, has `llama-cpp-python[server]`.
 """
 
 import asyncio
@@ -21,15 +22,19 @@ from typing import Any
 import httpx2
 import numpy as np
 import psutil
+import torch
 
 from benchmarks.rows import value_row, yes
 from benchmarks.settings import Settings
 from limbeck.data import load
 from limbeck.models.loading import open_student, save_merged
+from limbeck.models.lora import merged
 from limbeck.runs import Recipe, open_run, train
+from limbeck.serving.gguf import write_gguf
 
 OUT = Path("runs/benchmarks/serving")
 SECONDS, TOKENS = 60.0, 32
+LLAMA = os.environ.get("LLAMA_PYTHON", sys.executable)
 ENGINES = ("transformers", "ctranslate2", "ctranslate2-int8")
 
 
@@ -110,7 +115,7 @@ def measured(command: Sequence[str], path: str, model: str, questions: Sequence[
     """Return the loads at 1 and 32 clients, and the server's memory before and after the second in GiB."""
     with server(command, path) as (url, process):
         asyncio.run(load_of(url, model, questions, 4, seconds / 6))  # to warm up
-        one = asyncio.run(load_of(url, model, questions, 1, seconds))
+        one = asyncio.run(load_of(url, model, questions, 1, seconds / 2))
         before = process.memory_info().rss
         many = asyncio.run(load_of(url, model, questions, 32, seconds))
         return {"one": one, "many": many, "memory": (before / 2**30, process.memory_info().rss / 2**30)}
@@ -120,8 +125,8 @@ def serving(settings: Settings) -> Iterator[dict[str, Any]]:
     """Measure limbeck's engines, and the other servers."""
     path, seconds = settings.run or trained(settings.root), SECONDS
     run = open_run(path)
-    merged = path / "merged"
-    save_merged(run.model, merged)
+    weights = path / "merged"
+    save_merged(run.model, weights)
     student, card = open_student(run.model)
     questions = [example.input for example in load(run.recipe.data).test]
     assert card.prompts is not None and card.prompts.frame is not None, "a student with a chat template"
@@ -135,8 +140,17 @@ def serving(settings: Settings) -> Iterator[dict[str, Any]]:
     program = str(Path(sys.executable).with_name("transformers"))
     transformers = [program, "serve", "--port", "PORT", "--host", "127.0.0.1"]
     commands["transformers serve"] = (transformers, "/health", prompts)
+    if subprocess.run([LLAMA, "-c", "import llama_cpp.server"], capture_output=True).returncode == 0:
+        student.model = merged(student.model)
+        for precision in ("float32", "q8_0"):
+            file = path / f"{precision}.gguf"
+            write_gguf(student, file, quantised=precision == "q8_0")
+            llama = [LLAMA, "-m", "llama_cpp.server", "--model", str(file), "--port", "PORT", "--n_ctx", "512"]
+            threads = str(torch.get_num_threads())
+            llama += ["--n_threads", threads, "--n_threads_batch", threads]
+            commands[f"llama.cpp, {precision}"] = (llama, "/v1/models", questions)
     loads = {
-        name: measured(command, health, str(merged.resolve()), texts, seconds)
+        name: measured(command, health, str(weights.resolve()), texts, seconds)
         for name, (command, health, texts) in commands.items()
     }
     best = max(values["many"].rate for name, values in loads.items() if not name.startswith("limbeck"))

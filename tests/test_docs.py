@@ -95,12 +95,29 @@ def short_recipe() -> None:
     Path("recipe.yaml").write_text(yaml.safe_dump(recipe))
 
 
-def test_the_readme_leads_from_three_questions_to_answers(folder, printed_by):
+def test_the_readme_leads_from_three_questions_and_a_key_to_a_served_student(folder, monkeypatch, printed_by):
     write_blocks(README)
     short_recipe()
-    printed_by(*blocks(README, "sh"))
-    exec(*blocks(README, "python"), {})
+    six, others = blocks(README, "sh")
+    *until_served, serving = commands(six)
+    assert len(until_served) == 5
+    answers = {row["input"]: row["label"] for _, row in read_jsonl(Path("questions.jsonl"))}
+
+    def explain(_number: int, request: HttpRequest):
+        label = next((label for question, label in answers.items() if question in request.question), "nowhere")
+        return completion(f"It is the place for that.\n\nThe answer is {label}.")
+
+    with Server(explain) as teacher:
+        monkeypatch.setenv("OPENAI_BASE_URL", teacher.url)
+        out = printed_by(six.rpartition("limbeck serve")[0])
+        _, run, *words = serving
+        with process(Path(run), folder / "log", *words) as served:
+            (answer,) = served.ask(input="Where does a beaver live?").json()["answers"]
+    assert "3 replies stored" in out
+    assert (answer["answer"], answer["answered_by"]) == ("nowhere", "teacher")  # in two steps nothing is learnt
     assert (folder / "report" / "index.html").is_file()
+    printed_by(others)
+    exec(*blocks(README, "python"), {})
     assert len(read_jsonl(folder / "answers.jsonl")) == 3
 
 

@@ -157,9 +157,8 @@ def _rounds_figure(
         group, number = members[path]
         run, usage = group.runs[number], usages.get(path)
         not_served = Cell(None, "not served")
-        examples = run.results.get("training", {}).get("examples")
-        rows[f"{x}: {path.name}"] = {
-            "training rows": Cell(examples, None if examples else "not known"),
+        examples = run.results.get("training", {}).get("examples", "?")
+        rows[f"{x}: {path.name}, {examples} training rows"] = {
             _ACCURACY: (cell := accuracy_cell(group.correct[number][None])),
             _PASSED: Cell(100 * usage.share, n=usage.questions) if usage else not_served,
             _PRICE: usage.price(usage.questions) if usage else not_served,

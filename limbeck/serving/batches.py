@@ -15,7 +15,7 @@ from limbeck.errors import LimbeckError, ModelError
 from limbeck.schema import Example
 
 log = logging.getLogger(__name__)
-_PAUSE = 0.004  # seconds in which questions join a batch that is not full
+_PAUSE, _SHARE = 0.004, 0.02  # seconds, or of the last batch's, in which questions join one that is not full
 T = TypeVar("T")
 Work = Callable[[Sequence[Example], bool], Sequence[T]]
 """`work(examples, rationales)` returns an answer to each in order; it is called in a thread."""
@@ -52,6 +52,7 @@ class Batches(Generic[T]):
         self._pool = ThreadPoolExecutor(workers, "student")
         self._workers = workers
         self._seconds = 0.1  # that a question took of late, a moving average
+        self._pause = _PAUSE
 
     def __len__(self) -> int:
         return len(self._waiting)
@@ -84,8 +85,10 @@ class Batches(Generic[T]):
     async def _serve(self) -> None:
         while True:
             await self._arrived.wait()
-            if len(self._waiting) < self._size:
-                await asyncio.sleep(_PAUSE)
+            count = -1
+            while count < len(self._waiting) < self._size:  # those who had their answers just now may ask again
+                count = len(self._waiting)
+                await asyncio.sleep(self._pause)
             if batch := self._next_batch():
                 await self._compute(batch)
 
@@ -121,6 +124,7 @@ class Batches(Generic[T]):
                 batch[0].answer.set_exception(error)
             return
         seconds = time.monotonic() - start
+        self._pause = max(_PAUSE, _SHARE * seconds)
         self._seconds += (seconds / len(batch) / self._workers - self._seconds) / 8
         self._watch(len(batch), seconds)
         for question, answer in pairs:

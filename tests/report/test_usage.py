@@ -61,7 +61,7 @@ def test_rounds_are_in_order_wherever_the_runs_lie_now(tmp_path):
     write_rows(tmp_path / "made" / "second" / "serving.jsonl", [{**SESSION, "seconds": 4.0, "teacher": TEACHER}])
     shutil.move(tmp_path / "made", tmp_path / "moved")
     rows = tables_of(report_of(tmp_path))["rounds-third"]["rows"]
-    assert list(rows) == ["1: first", "2: second", "3: third"]
+    assert [row.partition(",")[0] for row in rows] == ["1: first", "2: second", "3: third"]
     shares = [row["passed on (%)"] for row in rows.values()]
     assert [(cell["value"], cell["reason"]) for cell in shares] == [
         (None, "not served"),

@@ -1,7 +1,12 @@
 """Exports that answer as the run: in plain transformers, CTranslate2 and llama.cpp; and what cannot be exported."""
 
 import json
+import random
 import re
+import shutil
+import subprocess
+import sys
+import time
 
 import numpy as np
 import pytest
@@ -286,6 +291,27 @@ def test_an_export_that_answers_otherwise_is_refused(runs, tmp_path):
     run.predictions("test").write_text("")
     with pytest.raises(DataError):
         export(run.path, tmp_path / "hf", "hf")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("to", ["hf", "ctranslate2", "gguf"])
+def test_a_kill_leaves_no_export_and_the_next_one_is_whole(to, runs, tmp_path):
+    run, folder = runs("llama")[0], tmp_path / "export"
+    command = [sys.executable, "-m", "limbeck", "export", str(run.path), "--to", to, "--output", str(folder)]
+    delays = random.Random(1)
+    for _ in range(3):
+        child = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        before = set(tmp_path.iterdir())
+        while not (set(tmp_path.iterdir()) - before) and child.poll() is None:
+            time.sleep(0.001)
+        time.sleep(delays.uniform(0, 0.1))
+        child.kill()
+        if child.wait() == 0:  # it was faster
+            shutil.rmtree(folder)
+        assert not folder.exists()
+    assert export(run.path, folder, to).agreement == 1.0
+    left = [path.name for path in tmp_path.iterdir() if path != folder]
+    assert all(re.fullmatch(r"\.[0-9a-f]{8}\.tmp", name) for name in left) and left
 
 
 LACKS = {  # of llama.cpp: a model and what is changed of it
