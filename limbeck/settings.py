@@ -11,6 +11,10 @@ from pydantic_core import ErrorDetails
 from limbeck.errors import RecipeError, unknown
 from limbeck.files import read_text
 
+MAX_CHARACTERS, MAX_NODES, MAX_DEPTH, MAX_DIGITS = 250_000, 100_000, 30, 100  # of a YAML text; nodes with aliases
+_TAGS = frozenset(
+    f"tag:yaml.org,2002:{name}" for name in ("null", "bool", "int", "float", "str", "seq", "map", "merge")
+)
 UNSHOWN = "unshown"  # type of an error about a value that may hold a key
 
 
@@ -50,13 +54,59 @@ def read_mapping(path: Path) -> dict[str, Any]:
 
 
 def yaml_value(text: str, where: str) -> Any:
-    """Return the value of a YAML text. Raises RecipeError with `where` and the line."""
+    """Return the value of a YAML text, in which dates are strings. Raises RecipeError with `where` and the line.
+
+    A text that is large, or would be with its aliases written out, is refused.
+    """
+    if len(text) > MAX_CHARACTERS:
+        raise RecipeError(f"longer than {MAX_CHARACTERS:,} characters", path=where)
     try:
-        return yaml.safe_load(text)
-    except (yaml.YAMLError, ValueError, RecursionError, AttributeError) as error:  # impossible date; endless nesting
+        return yaml.load(text, _Loader)  # noqa: S506 - a safe loader
+    except (yaml.YAMLError, ValueError, RecursionError, AttributeError) as error:  # endless nesting
         mark = getattr(error, "problem_mark", None)
         reason = getattr(error, "problem", None) or error
         raise RecipeError(f"not YAML ({reason})", path=where, line=mark.line + 1 if mark else None) from None
+
+
+class _Loader(yaml.SafeLoader):
+    """A safe loader of JSON's types alone, which looks at the nodes before it makes values of them."""
+
+    yaml_implicit_resolvers = {  # noqa: RUF012 - PyYAML's own
+        first: [(tag, pattern) for tag, pattern in resolvers if tag in _TAGS]
+        for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+    }
+
+    def get_single_node(self) -> yaml.Node | None:
+        node = super().get_single_node()
+        if node is not None:
+            self._count(node, {}, 0)
+        return node
+
+    def _count(self, node: yaml.Node, counts: dict[yaml.Node, int], depth: int) -> int:
+        """Return the number of nodes below and with `node`; it is 0 in `counts` while it is counted."""
+        if node in counts and counts[node]:
+            return counts[node]
+        problem = None
+        if node.tag not in _TAGS:
+            problem = f"a value of the kind {node.tag!r:.60}"
+        elif (
+            isinstance(node, yaml.ScalarNode) and node.tag.endswith((":int", ":float")) and len(node.value) > MAX_DIGITS
+        ):
+            problem = f"a number of more than {MAX_DIGITS} digits"
+        elif node in counts:
+            problem = "an alias within what it stands for"
+        elif depth > MAX_DEPTH:
+            problem = f"nested more than {MAX_DEPTH} deep"
+        else:
+            counts[node] = 0
+            nodes = [] if isinstance(node, yaml.ScalarNode) else node.value
+            pairs = [part for pair in nodes for part in (pair if isinstance(pair, tuple) else [pair])]
+            counts[node] = 1 + sum(self._count(part, counts, depth + 1) for part in pairs)
+            if counts[node] > MAX_NODES:
+                problem = f"more than {MAX_NODES:,} values"
+        if problem:
+            raise yaml.MarkedYAMLError(problem=problem, problem_mark=node.start_mark)
+        return counts[node]
 
 
 def change(values: dict[str, Any], text: str) -> None:
