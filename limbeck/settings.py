@@ -11,10 +11,9 @@ from pydantic_core import ErrorDetails
 from limbeck.errors import RecipeError, unknown
 from limbeck.files import read_text
 
-MAX_CHARACTERS, MAX_NODES, MAX_DEPTH, MAX_DIGITS = 250_000, 100_000, 30, 100  # of a YAML text; nodes with aliases
-_TAGS = frozenset(
-    f"tag:yaml.org,2002:{name}" for name in ("null", "bool", "int", "float", "str", "seq", "map", "merge")
-)
+MAX_CHARACTERS, MAX_NODES, MAX_DEPTH, MAX_DIGITS = 250_000, 50_000, 30, 100  # of a YAML text; nodes with aliases
+_NUMBERS = frozenset(("tag:yaml.org,2002:int", "tag:yaml.org,2002:float"))
+_TAGS = _NUMBERS | {f"tag:yaml.org,2002:{name}" for name in ("null", "bool", "str", "seq", "map", "merge")}
 UNSHOWN = "unshown"  # type of an error about a value that may hold a key
 
 
@@ -84,14 +83,12 @@ class _Loader(yaml.SafeLoader):
 
     def _count(self, node: yaml.Node, counts: dict[yaml.Node, int], depth: int) -> int:
         """Return the number of nodes below and with `node`; it is 0 in `counts` while it is counted."""
-        if node in counts and counts[node]:
+        if counts.get(node):
             return counts[node]
         problem = None
         if node.tag not in _TAGS:
             problem = f"a value of the kind {node.tag!r:.60}"
-        elif (
-            isinstance(node, yaml.ScalarNode) and node.tag.endswith((":int", ":float")) and len(node.value) > MAX_DIGITS
-        ):
+        elif node.tag in _NUMBERS and len(node.value) > MAX_DIGITS:
             problem = f"a number of more than {MAX_DIGITS} digits"
         elif node in counts:
             problem = "an alias within what it stands for"
