@@ -16,6 +16,7 @@ from typing import Any
 from limbeck.errors import DataError, FileError, LimbeckError, first_line
 
 STDIO = Path("-")  # standard output or input
+MAX_DEPTH = 20  # of folders in a run
 
 
 @contextlib.contextmanager
@@ -56,6 +57,25 @@ def is_stream(path: Path) -> bool:
 
 def is_stdout(path: Path) -> bool:
     return path in (STDIO, Path("/dev/stdout"))
+
+
+def refuse_links(folder: Path) -> None:
+    """Raise FileError for a link, pipe or device in a folder that may be somebody else's, and for endless depth."""
+    folders = [(folder, 0)]
+    while folders:
+        present, depth = folders.pop()
+        if depth > MAX_DEPTH:
+            raise FileError(f"folders nested more than {MAX_DEPTH} deep", path=folder)
+        try:
+            with os.scandir(present) as entries:
+                for entry in entries:
+                    if entry.is_dir(follow_symlinks=False):
+                        folders.append((Path(entry), depth + 1))
+                    elif not entry.is_file(follow_symlinks=False):
+                        reason = "a link, pipe or device, which a run's folder may not hold; put a plain file there"
+                        raise FileError(reason, path=Path(entry))
+        except OSError as error:
+            raise FileError(f"cannot be read ({error.strerror or error})", path=present) from None
 
 
 def check_writable(path: Path, *sources: Path) -> None:

@@ -29,8 +29,12 @@ from limbeck.runs.run import Run, count_lines, flat, open_run, yaml_text
 from limbeck.tasks import get, same_value
 
 # of `save_pretrained`; no other file is published
-_MODEL_FILES = ("*.safetensors", "*.json", "*.model", "vocab.txt", "merges.txt", "*.jinja")
 _CONFIGS = ("config.json", "adapter_config.json", "tokenizer_config.json")
+_TOKENIZERS = ("tokenizer.json", "special_tokens_map.json", "added_tokens.json", "chat_template.jinja", "merges.txt")
+_VOCABULARIES = ("vocab.json", "vocab.txt", "spiece.model", "tokenizer.model", "sentencepiece.bpe.model")
+_WEIGHTS = ("model*.safetensors", "adapter_model.safetensors")
+_OTHERS = ("model.safetensors.index.json", "generation_config.json", CARD)
+_MODEL_FILES = (*_WEIGHTS, *_CONFIGS, *_TOKENIZERS, *_VOCABULARIES, *_OTHERS)
 _LOCAL_FIELDS = ("is_local", "local_files_only", "_commit_hash")  # of this machine
 _TEXT_FIELDS = {"choices", "columns", "by_label"}  # of texts that may look like paths
 _LICENSE = re.compile(r"[a-z0-9][a-z0-9.+-]{0,60}")
@@ -78,7 +82,7 @@ def contents(
 
 
 def _model_files(folder: Path) -> dict[str, Path]:
-    for pattern in ("*config.json", "tokenizer_config.json", "*.safetensors"):
+    for pattern in ("*config.json", "tokenizer_config.json", "*model*.safetensors"):
         if not any(folder.glob(pattern)):
             raise ModelError(f"no {pattern}; train it again", path=folder)
     adapter = folder / "adapter_config.json"
@@ -135,7 +139,8 @@ def model_card(
 
 def _size(model: Path) -> tuple[int, str]:
     """Return the number of weights in a folder, and what has them."""
-    weights = map(parse_local_safetensors_file_metadata, model.glob("*.safetensors"))
+    files = (file for pattern in _WEIGHTS for file in model.glob(pattern))
+    weights = map(parse_local_safetensors_file_metadata, files)
     count = sum(sum(metadata.parameter_count.values()) for metadata in weights)
     adapter = (model / "adapter_config.json").is_file()
     return count, "a LoRA adapter" if adapter else str(read_json(model / "config.json").get("model_type"))

@@ -21,7 +21,7 @@ from limbeck.data.examples import digest
 from limbeck.data.load import Splits
 from limbeck.distributed import is_main_process, process_count
 from limbeck.errors import DataError, FileError
-from limbeck.files import read_json, read_jsonl, unwritable, write_json, write_jsonl, write_text
+from limbeck.files import read_json, read_jsonl, refuse_links, unwritable, write_json, write_jsonl, write_text
 from limbeck.notes import Line, lines_of
 from limbeck.runs.recipe import Recipe, load_recipe
 from limbeck.tasks import Split
@@ -122,6 +122,8 @@ class Run:
 
         Batches, accumulation and processes may be others as long as a step has as many examples.
         """
+        if self.path.is_dir():
+            refuse_links(self.path)
         files = {entry.name for entry in (self.path.iterdir() if self.path.is_dir() else ())}
         untrained = files <= _UNTRAINED and "provenance.json" in files and not self.trained
         if untrained or files <= {LOCK}:
@@ -160,9 +162,10 @@ class Run:
 
 
 def open_run(path: Path) -> Run:
-    """Return the run in a folder. Raises FileError without one."""
+    """Return the run in a folder. Raises FileError without one, and for one with links, pipes or devices in it."""
     if not (path / "recipe.yaml").is_file():
         raise FileError("no run here (recipe.yaml is missing)", path=path)
+    refuse_links(path)
     return Run(path, load_recipe(path / "recipe.yaml"))
 
 
