@@ -31,7 +31,7 @@ def argument(text: str, **settings: Any) -> Any:
 
 
 _CHANGES = "Change a value, like -s seed=1 or -s teacher.name=MODEL; repeatable."
-_ENGINE = "What generates. ctranslate2: T5 and mT5 on the CPU, with limbeck\\[fast]. By default the recipe's."
+_ENGINE = "What generates; ctranslate2 runs on the CPU, with limbeck\\[fast]. By default the recipe's."
 _ANSWERS = "Generate answers, or pick the likeliest choice. By default the recipe's."
 _VOTES = "Samples whose majority is the answer, with --temperature; 0: a greedy answer. By default the recipe's."
 _PANEL = "How the student answers"

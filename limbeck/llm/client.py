@@ -1,12 +1,13 @@
 """A chat model behind an OpenAI-compatible endpoint, asked once through the openai SDK; `runner.py` asks again."""
 
 import asyncio
+import base64
 import json
 import logging
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 import httpx2
 import openai
@@ -14,11 +15,10 @@ import openai
 from limbeck.errors import EndpointError
 from limbeck.formatting import one_line
 from limbeck.llm.messages import ChatMessage, Failure, Reply, Tokens, read_message
-from limbeck.llm.settings import SHORTEST_SECRET, SamplingSettings, TeacherSettings, read_key
+from limbeck.llm.settings import SHORTEST_SECRET, SamplingSettings, TeacherSettings, is_loopback
 
 LONGEST_WAIT = 3600.0  # seconds, whatever an endpoint asks for
 _COUNTS = range(10**9)
-_LOCAL = re.compile(r"localhost|127(\.\d+){3}|::1")  # hosts that no proxy reaches
 _TEMPORARY = {408, 409, 425, 429, *range(500, 600)}  # the same request may succeed
 _HOPELESS = {401, 402, 404, 405, *range(300, 400)}  # every request would get it
 _UNFINISHED = {
@@ -37,7 +37,9 @@ class EndpointClient:
     def __init__(self, teacher: TeacherSettings, sampling: SamplingSettings, seconds: float) -> None:
         """Prepare requests of at most `seconds`. Raises LimbeckError for an unusable URL, key or proxy."""
         self._teacher, self._url, self._seconds = teacher, teacher.endpoint(), seconds
-        self._key = read_key(teacher.key)
+        self._key = teacher.allowed_key()
+        self._forms = forms(self._key) if self._key and len(self._key) >= SHORTEST_SECRET else None
+        log.info("asking %s at %s with %s", teacher.name, self._url, f"${teacher.key}" if self._key else "no key")
         self._default_temperature = sampling.temperature is None
         self._body: dict[str, Any] = {"model": teacher.name, "temperature": sampling.heat}
         if sampling.top_p is not None:
@@ -47,7 +49,7 @@ class EndpointClient:
         key, self._headers = self._key or "unset", {} if self._key else {"Authorization": openai.omit}
         try:
             url = urlsplit(self._url)
-            mounts = {f"all://{url.netloc}": None} if _LOCAL.fullmatch(url.hostname or "") else None
+            mounts = {f"all://{url.netloc}": None} if is_loopback(url.hostname or "") else None
             http = openai.DefaultAsyncHttpxClient(follow_redirects=False, timeout=None, mounts=mounts)
             self._client = openai.AsyncOpenAI(base_url=self._url, api_key=key, max_retries=0, http_client=http)
         except (ValueError, ImportError, OSError, httpx2.InvalidURL):  # a proxy's address may hold a password
@@ -104,9 +106,18 @@ class EndpointClient:
         return Failure("no connection", f"{self._url}: {reason}")
 
     def _redact(self, text: str) -> str:
-        if self._key is None or len(self._key) < SHORTEST_SECRET:
-            return text
-        return text.replace(self._key, "[key]").replace(self._key.replace("/", r"\/"), "[key]")  # as JSON may write it
+        return text if self._forms is None else self._forms.sub("[key]", text)
+
+
+def forms(key: str) -> re.Pattern[str]:
+    """Return a pattern of a key as it is, in JSON, percent-encoded, in hexadecimal, and within base64."""
+    encoded = key.encode()
+    texts = {key, key.replace("/", r"\/"), quote(key), quote(key, safe=""), encoded.hex(), encoded.hex().upper()}
+    for before in range(3):  # bytes of a group of three; cut are the characters that hold bits of its neighbours
+        first, end = (8 * before + 5) // 6, 8 * (before + len(encoded)) // 6
+        text = base64.b64encode(bytes(before) + encoded).decode()[first:end]
+        texts |= {text, text.replace("+", "-").replace("/", "_"), text.replace("/", r"\/")}
+    return re.compile("|".join(re.escape(text) for text in sorted(texts, key=len, reverse=True)))
 
 
 def read_completion(raw: str) -> Reply | Failure:

@@ -1,11 +1,13 @@
 """Settings of a chat model: its name, sampling, limits, prices and budget."""
 
+import ipaddress
 import json
 import os
 import re
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
+from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, Field, JsonValue, model_validator
 from pydantic_core import PydanticCustomError
@@ -15,6 +17,18 @@ from limbeck.llm.messages import Tokens
 from limbeck.settings import UNSHOWN, Settings, from_name, read_mapping
 
 OPENAI = "https://api.openai.com/v1"
+ALLOWED = "LIMBECK_KEYS"  # environment variable: NAME@HOST, or NAME@http://HOST, for each further key that may be sent
+_OWN_HOSTS = {  # where a key is sent because a job says so
+    "OPENAI_API_KEY": "api.openai.com",
+    "DEEPSEEK_API_KEY": "api.deepseek.com",
+    "FIREWORKS_API_KEY": "api.fireworks.ai",
+    "GEMINI_API_KEY": "generativelanguage.googleapis.com",
+    "GROQ_API_KEY": "api.groq.com",
+    "MISTRAL_API_KEY": "api.mistral.ai",
+    "OPENROUTER_API_KEY": "openrouter.ai",
+    "TOGETHER_API_KEY": "api.together.xyz",
+    "XAI_API_KEY": "api.x.ai",
+}
 SHORTEST_SECRET = 8  # characters; a shorter key ("EMPTY", "ollama") is no secret, and may be a word of an answer
 _RESERVED = {"model", "messages", "max_tokens", "temperature", "top_p", "n", "stream"}
 
@@ -47,6 +61,24 @@ class TeacherSettings(Settings):
         """Return the base URL. Raises RecipeError for a wrong $OPENAI_BASE_URL."""
         values = {"name": self.name, "base_url": os.environ.get("OPENAI_BASE_URL", "").strip() or OPENAI}
         return self.base_url or str(self.parse(values, "$OPENAI_BASE_URL").base_url)
+
+    def allowed_key(self) -> str | None:
+        """Return the key, if there is one, to send to the endpoint.
+
+        A job may be somebody else's, and names both. Raises EndpointError for a key that is not known to belong to
+        the host, or would go there unencrypted, unless `$LIMBECK_KEYS` allows it.
+        """
+        key, url = read_key(self.key), urlsplit(self.endpoint())
+        if key is None or len(key) < SHORTEST_SECRET or is_loopback(str(url.hostname)):
+            return key
+        is_own = self.base_url is None and self.key == "OPENAI_API_KEY"  # the user's environment names both
+        known = url.scheme == "https" and (is_own or _OWN_HOSTS.get(self.key) == url.hostname)
+        pair = f"{self.key}@{'' if url.scheme == 'https' else 'http://'}{url.hostname}"
+        if not known and pair not in os.environ.get(ALLOWED, "").split():
+            way = "" if url.scheme == "https" else " without encryption"
+            reason = f"${self.key} would be sent to {url.hostname}{way}; if that is meant, set {ALLOWED}={pair}"
+            raise EndpointError(reason, field="teacher.key")
+        return key
 
 
 NamedTeacher = Annotated[TeacherSettings, BeforeValidator(from_name, json_schema_input_type=str | TeacherSettings)]
@@ -128,6 +160,15 @@ class AskingSettings(Settings):
     def covers(self, tokens: Tokens) -> bool:
         money, most = self.budget.money, self.budget.tokens
         return (most is None or sum(tokens) <= most) and (money is None or (self.cost(tokens) or 0.0) <= money)
+
+
+def is_loopback(host: str) -> bool:
+    """Return whether a host's name or address, perhaps with a port, is this machine's own."""
+    name = host.rpartition(":")[0] if host.count(":") == 1 or "]:" in host else host
+    try:
+        return ipaddress.ip_address(name.strip("[]")).is_loopback
+    except ValueError:
+        return name.lower() == "localhost"
 
 
 def read_key(variable: str) -> str | None:

@@ -207,10 +207,12 @@ def open_ct2(folder: str, model: Any, precision: str, tokenizer: Any = None) -> 
 
     def write_apart(batch: Sequence[Ids], max_new_tokens: int, done: Done | None) -> list[tuple[Target, LogP]]:
         # beside a prompt of one token, CTranslate2 4.8 counts a longer one's tokens as written
-        short = [ids for ids in batch if len(ids) == 1]
-        long = [ids for ids in batch if len(ids) > 1]
-        answers = {len(part[0]) > 1: iter(write(part, max_new_tokens, done)) for part in (short, long) if part}
-        return [next(answers[len(ids) > 1]) for ids in batch]
+        answers: dict[int, tuple[Target, LogP]] = {}
+        for is_long in (False, True):
+            rows = [row for row, ids in enumerate(batch) if (len(ids) > 1) == is_long]
+            part = [batch[row] for row in rows]
+            answers |= zip(rows, write(part, max_new_tokens, done) if part else [], strict=True)
+        return [answers[row] for row in range(len(batch))]
 
     return write if model.config.is_encoder_decoder else write_apart
 

@@ -139,7 +139,7 @@ class Student(nn.Module, ABC):
     ) -> list[Answer]:
         """Write answers as `generate`, with the log-probabilities of each and of its text's `choices`.
 
-        The choices are scored first, by the model itself: where `transformers` would write one, nothing is generated.
+        The choices are scored first, by the model itself: where the engine `transformers` would write one, it is taken.
         Where a choice is longer than the student writes, none of its text is scored. An answer ends once it contains
         `stop`.
         """

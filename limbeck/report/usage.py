@@ -1,133 +1,148 @@
-"""What students in use answered, what they passed on to a teacher, and what it cost."""
+"""The section on students in use: what they answered and passed on, accuracy, price, time, and rounds of training."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from math import inf, nan
+from math import inf
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from limbeck import figures
-from limbeck.errors import DataError, LimbeckError
+from limbeck.errors import LimbeckError
 from limbeck.figures import Point
 from limbeck.report.answers import GradedGroup, accuracy_cell
-from limbeck.report.tables import Cell, Figure, Section, Table
-from limbeck.runs.run import Run
+from limbeck.report.tables import Cell, Figure, Rows, Section, Table
+from limbeck.runs.run import Run, ServerTotals
 from limbeck.stats.intervals import Flags
 
 _ACCURACY, _PASSED = "accuracy (%)", "passed on (%)"
 _PRICE, _SECONDS = "price per 1,000 questions", "seconds per 1,000 questions"
 _NOTES = (
-    "Accuracy on the test split; all else as counted by `limbeck serve`. The price is the teacher's, as the job "
-    "says, without the machine that the student runs on.",
-    "Seconds: the student's in batches, as they came; the teacher's as if asked for one answer after another.",
+    "Accuracy on the test split, where the teacher's answers are those in the data, whoever gave them; all else as "
+    "counted by `limbeck serve`. Servers with another engine, teacher or threshold than the last are left out.",
+    "The price is the teacher's by the job's prices; that of the student's machine is not in it.",
+    "Seconds: what the student computed, and what the questions passed on waited for the teacher, each added up as if "
+    "one question came after another.",
 )
 
 
 @dataclass(frozen=True)
 class _Usage:
-    """The sums over a run's servers, and the least confidence and the teacher of the last."""
+    """A served run by its group and number there, and the sums over its servers that were like the last."""
 
-    run: Run
-    questions: int
-    passed_on: int
-    seconds: float  # of the student
-    replies: int
-    reply_seconds: float
-    cost: float | None  # of the replies, where a price is known
-    least_confidence: float | None  # None: there is no teacher
+    group: GradedGroup
+    number: int
+    title: str
+    totals: ServerTotals
 
     @property
-    def share(self) -> float:
-        return self.passed_on / self.questions
+    def share(self) -> Cell:
+        count, failed = self.totals.questions, f"{self.totals.failed:,} failed" if self.totals.failed else None
+        return Cell(100 * self.totals.passed_on / count, failed, n=count)
 
     def price(self, count: int) -> Cell:
         """Return the price of 1,000 of the questions or replies counted."""
-        if self.cost is None or not count:
-            return Cell(None, "no price known" if self.cost is None else "no reply")
-        return Cell(1000 * self.cost / count)
+        cost = self.totals.teacher.cost if self.totals.teacher else 0.0
+        if cost is None or not count:
+            return Cell(None, "no price known" if count else "no reply")
+        return Cell(1000 * cost / count)
+
+    def accuracy_of_both(self) -> Cell:
+        """Return the accuracy on the test split of the student, and the teacher below the threshold in use."""
+        group, run, teacher = self.group, self.group.runs[self.number], self.totals.teacher
+        valid, test = (run.results.get(split, {}) for split in ("valid", "test"))
+        engines = {self.totals.engine, *(result.get("engine") or self.totals.engine for result in (valid, test))}
+        alike = all(valid.get(name) == test.get(name) for name in ("answers", "votes", "temperature"))
+        if not alike or ("ctranslate2-int8" in engines and len(engines) > 1):
+            return Cell(None, "the test split was answered in another way")
+        least = inf if teacher is None or teacher.least_confidence is None else teacher.least_confidence
+        passed = np.nan_to_num(group.confidence[self.number]) < least
+        return _accuracy(np.where(passed, group.teacher == 1, group.correct[self.number]), group)
 
 
-def _usage(run: Run) -> _Usage | None:
-    """Return a run's usage, if it answered anything. Raises DataError for a damaged serving.jsonl."""
-    try:
-        if not (rows := [row for row in run.served() if row["questions"]]):
-            return None
-        teachers = [row["teacher"] for row in rows if "teacher" in row]
-        costs = [teacher["cost"] for teacher in teachers if teacher["replies"]]
-        least = teachers[-1]["least_confidence"] if teachers else nan
-        return _Usage(
-            run,
-            sum(int(row["questions"]) for row in rows),
-            sum(int(row["passed_on"]) for row in rows),
-            sum(float(row["seconds"]) for row in rows),
-            sum(int(teacher["replies"]) for teacher in teachers),
-            sum(teacher["replies"] * (teacher["seconds"] or 0.0) for teacher in teachers),
-            None if None in costs else float(sum(costs)),
-            None if least is nan else inf if least is None else float(least),
-        )
-    except (LookupError, TypeError, ValueError):
-        raise DataError("not what `limbeck serve` writes", path=run.path / "serving.jsonl") from None
+def _accuracy(right: Flags, group: GradedGroup) -> Cell:
+    """Return the accuracy of [N] answers over the test questions to which the teacher's answer is known."""
+    known = ~np.isnan(group.teacher)
+    return accuracy_cell(right[None, known]) if known.any() else Cell(None, "no teacher's answers known")
 
 
 def usage_section(groups: Sequence[GradedGroup]) -> Section | None:
-    """Return cost and accuracy of students that were served, alone and with a teacher, and by round of training."""
-    usages, members = dict[Path, _Usage](), dict[Path, tuple[GradedGroup, int]]()
-    missing = []
-    for group in groups:
-        for number, run in enumerate(group.runs):
-            members[run.path.resolve()] = group, number
-            try:
-                if usage := _usage(run):
-                    usages[run.path.resolve()] = usage
-            except DataError as error:
-                missing.append(f"{run.path}: its use is left out: {error}.")
+    """Return accuracy, price and time of students that were served, alone and with a teacher, and by round.
+
+    None where no student was served.
+    """
+    members = {run.path.resolve(): (group, number) for group in groups for number, run in enumerate(group.runs)}
+    names = [path.name for path in members]
+    usages, missing = dict[Path, _Usage](), list[str]()
+    for path, (group, number) in members.items():
+        title = path.name if names.count(path.name) == 1 else str(group.runs[number].path)
+        try:
+            if totals := _totals(group.runs[number]):
+                usages[path] = _Usage(group, number, title, totals)
+        except LimbeckError as error:
+            missing.append(f"{title}: its use is left out: {error}.")
     if not usages and not missing:
         return None
-    rows = dict[str, dict[str, Cell]]()
-    for path, usage in usages.items():
-        rows |= _cost_rows(usage, *members[path])
+    rows = {name: row for usage in usages.values() for name, row in _cost_rows(usage).items()}
     tables = [Table("usage", "students in use", rows, notes=_NOTES)] if rows else []
-    rounds = [_rounds_figure(chain, usages, members) for chain in _chains(members) if usages.keys() & set(chain)]
-    text = "What students answered once they were served, and what they passed on to a teacher."
+    chains = [chain for chain in _chains(members) if usages.keys() & set(chain)]
+    rounds = [_rounds_figure(chain, usages, members) for chain in chains]
+    text = "Students that were served: their answers, and the questions that went on to a teacher."
     return Section("usage", "In use", text, tables, rounds, missing)
 
 
-def _cost_rows(usage: _Usage, group: GradedGroup, number: int) -> dict[str, dict[str, Cell]]:
-    name, correct_N = usage.run.path.name, group.correct[number]
-    alone = Cell(1000 * usage.seconds / usage.questions)
-    student = {_ACCURACY: accuracy_cell(correct_N[None]), _PASSED: Cell(0.0), _PRICE: Cell(0.0), _SECONDS: alone}
-    if usage.least_confidence is None:
-        return {f"{name}: student": student}
-    confidence_N, known_N = group.confidence[number], ~np.isnan(group.teacher)
-    passed_N = np.nan_to_num(confidence_N) < usage.least_confidence
-    teacher_right = _teacher_cell(group.teacher == 1, known_N)
-    cascade_right = _teacher_cell(np.where(passed_N, group.teacher == 1, correct_N), known_N)
-    reply = usage.reply_seconds / usage.replies if usage.replies else None
-    return {
-        f"{name}: student": student,
-        f"{name}: teacher": {
-            _ACCURACY: teacher_right,
-            _PASSED: Cell(100.0),
-            _PRICE: usage.price(usage.replies),
-            _SECONDS: Cell(None, "no reply") if reply is None else Cell(1000 * reply),
-        },
-        f"{name}: both": {
-            _ACCURACY: cascade_right,
-            _PASSED: Cell(100 * usage.share, n=usage.questions),
-            _PRICE: usage.price(usage.questions),
-            _SECONDS: Cell(1000 * (usage.seconds + usage.passed_on * (reply or 0.0)) / usage.questions),
-        },
+def _totals(run: Run) -> ServerTotals | None:
+    """Return the sums over a run's servers with the engine, teacher and threshold of the last one with a teacher.
+
+    None if no question was answered. Raises LimbeckError for a damaged serving.jsonl.
+    """
+    if not (served := [totals for totals in run.served() if totals.questions]):
+        return None
+    last = next((totals for totals in reversed(served) if totals.teacher), served[-1])
+    alike = [totals for totals in served if _terms(totals) == _terms(last)]
+    sums = {
+        name: sum(getattr(totals, name) for totals in alike)
+        for name in ("questions", "passed_on", "failed", "seconds", "waited")
     }
+    if last.teacher:
+        teachers = [totals.teacher for totals in alike if totals.teacher]
+        costs = [teacher.cost for teacher in teachers if teacher.cost is not None]
+        update = {"replies": sum(teacher.replies for teacher in teachers)}
+        sums["teacher"] = last.teacher.model_copy(
+            update=update | {"cost": sum(costs) if len(costs) == len(teachers) else None}
+        )
+    return last.model_copy(update=sums)
 
 
-def _teacher_cell(right_N: Flags, known_N: Flags) -> Cell:
-    """Return the accuracy over the test questions to which the teacher's answer is known."""
-    return accuracy_cell(right_N[None, known_N]) if known_N.any() else Cell(None, "the teacher's answers are not known")
+def _terms(totals: ServerTotals) -> tuple[str, str | None, float | None]:
+    teacher = totals.teacher
+    return totals.engine, teacher.name if teacher else None, teacher.least_confidence if teacher else None
 
 
-def _chains(members: Mapping[Path, Any]) -> list[list[Path]]:
+def _cost_rows(usage: _Usage) -> Rows:
+    group, totals, teacher = usage.group, usage.totals, usage.totals.teacher
+    accuracy, seconds = accuracy_cell(group.correct[usage.number][None]), 1000 * totals.seconds / totals.questions
+    student = {_ACCURACY: accuracy, _PASSED: Cell(0.0), _PRICE: Cell(0.0), _SECONDS: Cell(seconds)}
+    rows: Rows = {f"{usage.title}: student": student}
+    if teacher is None:
+        return rows
+    waited = 1000 * totals.waited / totals.passed_on if totals.passed_on else None
+    rows[f"{usage.title}: {teacher.name}"] = {
+        _ACCURACY: _accuracy(group.teacher == 1, group),
+        _PASSED: Cell(100.0),
+        _PRICE: usage.price(teacher.replies),
+        _SECONDS: Cell(waited, "none passed on" if waited is None else None),
+    }
+    rows[f"{usage.title}: both"] = {
+        _ACCURACY: usage.accuracy_of_both(),
+        _PASSED: usage.share,
+        _PRICE: usage.price(totals.questions),
+        _SECONDS: Cell(seconds + 1000 * totals.waited / totals.questions),
+    }
+    return rows
+
+
+def _chains(members: Mapping[Path, tuple[GradedGroup, int]]) -> list[list[Path]]:
     """Return the runs that were trained one from the other, first to last, by each last one."""
     parents = {path: parent for path in members if (parent := _parent(path, members))}
     chains = []
@@ -140,32 +155,36 @@ def _chains(members: Mapping[Path, Any]) -> list[list[Path]]:
 
 
 def _parent(path: Path, members: Mapping[Path, tuple[GradedGroup, int]]) -> Path | None:
-    """Return the run that this one was trained from, also where both were moved together."""
+    """Return the run of the same test questions that this one was trained from, also where both were moved."""
     group, number = members[path]
     try:
-        parent = Path(group.runs[number].provenance["from"]["run"])
-    except (LimbeckError, LookupError, TypeError):
-        return None
-    return next((at for at in (parent.resolve(), path.parent / parent.name) if at in members and at != path), None)
+        origin = group.runs[number].provenance["from"]
+        parent = Path(origin["run"])
+        for place in (parent.resolve(), path.parent / parent.name):
+            older, index = members.get(place, (group, number))
+            run = older.runs[index]
+            if place != path and place in members and run.steps == origin["steps"]:
+                return place if older.examples.keys() == group.examples.keys() else None
+    except (LimbeckError, LookupError, TypeError, ValueError, OSError, RuntimeError):  # whatever the file says
+        pass
+    return None
 
 
 def _rounds_figure(
     chain: Sequence[Path], usages: Mapping[Path, _Usage], members: Mapping[Path, tuple[GradedGroup, int]]
 ) -> Figure:
-    rows, lines = {}, dict[str, list[Point]](accuracy=[], **{"passed on": []})
+    rows: Rows = {}
+    lines: dict[str, list[Point]] = {"accuracy (test split)": [], "passed on (in use)": []}
     for x, path in enumerate(chain, start=1):
         group, number = members[path]
-        run, usage = group.runs[number], usages.get(path)
+        usage, examples = usages.get(path), group.runs[number].results.get("training", {}).get("examples", "?")
         not_served = Cell(None, "not served")
-        examples = run.results.get("training", {}).get("examples", "?")
-        rows[f"{x}: {path.name}, {examples} training rows"] = {
-            _ACCURACY: (cell := accuracy_cell(group.correct[number][None])),
-            _PASSED: Cell(100 * usage.share, n=usage.questions) if usage else not_served,
-            _PRICE: usage.price(usage.questions) if usage else not_served,
-        }
-        lines["accuracy"].append(Point(x, cell.value, *(cell.interval or ())))
-        if usage:
-            lines["passed on"].append(Point(x, 100 * usage.share))
+        accuracy, share = accuracy_cell(group.correct[number][None]), usage.share if usage else not_served
+        price = usage.price(usage.totals.questions) if usage else not_served
+        rows[f"{x}: {path.name}, {examples} training rows"] = {_ACCURACY: accuracy, _PASSED: share, _PRICE: price}
+        for line, cell in zip(lines.values(), (accuracy, share), strict=True):
+            if cell.value is not None:
+                line.append(Point(x, cell.value, *(cell.interval or ())))
     name = f"rounds-{chain[-1].name}"
     table = Table(name, f"rounds up to {chain[-1].name}", rows, notes=("Each was trained from the one before it.",))
-    return Figure(figures.line_chart(lines, "round", "share of questions (%)"), table)
+    return Figure(figures.line_chart(lines, "round", "questions (%)"), table)

@@ -11,19 +11,21 @@ from datetime import UTC, datetime
 from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, get_args
+from typing import Annotated, Any, get_args
 
 import yaml
 from filelock import FileLock, Timeout
+from pydantic import Field
 
 import limbeck
 from limbeck.data.examples import digest
 from limbeck.data.load import Splits
 from limbeck.distributed import is_main_process, process_count
 from limbeck.errors import DataError, FileError
-from limbeck.files import read_json, read_jsonl, refuse_links, unwritable, write_json, write_jsonl, write_text
+from limbeck.files import read_json, read_jsonl, refuse_links, unwritable, write_json, write_text
 from limbeck.notes import Line, lines_of
 from limbeck.runs.recipe import Recipe, load_recipe
+from limbeck.settings import Settings
 from limbeck.tasks import Split
 
 LOCK = ".lock"
@@ -34,8 +36,34 @@ _MAY_CHANGE = ("limbeck", "revision", "versions", "machine")  # when a run is re
 _LIBRARIES = ("torch", "transformers", "tokenizers", "accelerate", "datasets", "numpy", "ctranslate2")
 
 
+_Count = Annotated[int, Field(ge=0, le=10**15)]
+
+
 class InUseError(FileError):
     """Another process holds a run's folder."""
+
+
+class TeacherTotals(Settings):
+    """What a server's teacher replied, and at what price."""
+
+    name: str
+    least_confidence: float | None = Field(ge=0)  # None: every question was passed on
+    replies: _Count
+    cost: float | None = Field(ge=0)  # None: no price is known
+
+
+class ServerTotals(Settings):
+    """What a server answered from its start to its end: a line of a run's serving.jsonl."""
+
+    started: str
+    ended: str
+    engine: str
+    questions: _Count
+    passed_on: _Count  # of the questions
+    failed: _Count  # of those passed on: the student's answer was returned
+    seconds: float = Field(ge=0)  # that the student computed
+    waited: float = Field(ge=0)  # for the teacher, summed over the questions passed on
+    teacher: TeacherTotals | None = None
 
 
 class Run:
@@ -86,13 +114,20 @@ class Run:
     def provenance(self) -> dict[str, Any]:
         return read_json(self.path / "provenance.json")
 
-    def served(self) -> list[dict[str, Any]]:
-        """Return what servers of this student counted, in order of their ends."""
+    def served(self) -> list[ServerTotals]:
+        """Return the totals of this student's servers, in order of their ends. Raises LimbeckError if damaged."""
         path = self.path / "serving.jsonl"
-        return [row for _, row in read_jsonl(path)] if path.is_file() else []
+        rows = read_jsonl(path) if path.is_file() else []
+        return [ServerTotals.parse(row, f"{path}:{line}") for line, row in rows]
 
-    def add_serving(self, totals: dict[str, Any]) -> None:
-        write_jsonl(self.path / "serving.jsonl", [*self.served(), totals])
+    def add_serving(self, totals: ServerTotals) -> None:
+        """Append a line, as other servers of this student may do. Raises FileError."""
+        path = self.path / "serving.jsonl"
+        try:
+            with path.open("a", encoding="utf-8") as lines:
+                lines.write(totals.model_dump_json() + "\n")
+        except OSError as error:
+            raise unwritable(path, error) from None
 
     def page(self) -> dict[str, Any] | None:
         """Return the evaluation of the present test results, if any."""

@@ -12,7 +12,6 @@ import uuid
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, nullcontext
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from importlib.resources import files
 from typing import Any
 
@@ -29,7 +28,7 @@ from limbeck.data.views import source
 from limbeck.errors import DataError, LimbeckError, RecipeError
 from limbeck.metrics.predict import predict
 from limbeck.runs.evaluation import TrainedStudent
-from limbeck.runs.run import now
+from limbeck.runs.run import ServerTotals, now
 from limbeck.schema import Example, Prediction
 from limbeck.serving.batches import Batches, QueueFullError
 from limbeck.serving.cascade import Teacher
@@ -86,7 +85,7 @@ class Service:
         self, trained: TrainedStudent, name: str, options: ServingOptions, teacher: Teacher | None = None
     ) -> None:
         self.trained, self.name, self.options, self.teacher = trained, name, options, teacher
-        self.created = int(time.time())
+        self.created, self._started = int(time.time()), now()
         self.metrics = Metrics(_PATHS, lambda: len(self.batches), teacher.cost if teacher else None)
         self.batches: Batches[tuple[Prediction, Usage]] = Batches(
             self._predict,
@@ -96,12 +95,11 @@ class Service:
             watch=self.metrics.batch,
         )
 
-    def totals(self) -> dict[str, Any]:
-        """Return what was answered since the start: a line of a run's serving.jsonl."""
-        teacher = self.teacher and self.teacher.totals()
-        started = datetime.fromtimestamp(self.created, UTC).isoformat()
-        session = {"started": started, "ended": now(), "engine": self.trained.card.engine}
-        return {**session, **self.metrics.totals(), **({"teacher": teacher} if teacher else {})}
+    def totals(self) -> ServerTotals:
+        """Return what was answered since the start."""
+        teacher, engine = self.teacher and self.teacher.totals(), self.trained.card.engine
+        counts = self.metrics.totals()
+        return ServerTotals(started=self._started, ended=now(), engine=engine, teacher=teacher, **counts)
 
     def _predict(self, examples: Sequence[Example], rationales: bool) -> list[tuple[Prediction, Usage]]:
         student, card, size = self.trained.student, self.trained.card, self.options.batch_size
@@ -142,7 +140,9 @@ class Service:
         confidence = -math.inf if prediction.confidence is None else prediction.confidence
         if self.teacher is None or confidence >= self.teacher.least_confidence:
             return answer
-        sample = await self.teacher.answer(example, end - time.monotonic() - _MARGIN)
+        start = time.monotonic()
+        sample = await self.teacher.answer(example, end - start - _MARGIN)
+        self.metrics.waited(time.monotonic() - start)
         if sample is None:
             return answer.model_copy(update={"passed_on": "failed"})
         reason = sample.rationale if rationale else None

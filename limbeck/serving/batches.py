@@ -15,7 +15,8 @@ from limbeck.errors import LimbeckError, ModelError
 from limbeck.schema import Example
 
 log = logging.getLogger(__name__)
-_PAUSE, _SHARE = 0.004, 0.02  # seconds, or of the last batch's, in which questions join one that is not full
+# Seconds in which questions join a batch that is not full: a share of the last batch's, within these limits.
+_SHORTEST_PAUSE, _LONGEST_PAUSE, _SHARE, _PAUSES = 0.004, 0.1, 0.02, 3
 T = TypeVar("T")
 Work = Callable[[Sequence[Example], bool], Sequence[T]]
 """`work(examples, rationales)` returns an answer to each in order; it is called in a thread."""
@@ -52,7 +53,7 @@ class Batches(Generic[T]):
         self._pool = ThreadPoolExecutor(workers, "student")
         self._workers = workers
         self._seconds = 0.1  # that a question took of late, a moving average
-        self._pause = _PAUSE
+        self._pause = _SHORTEST_PAUSE
 
     def __len__(self) -> int:
         return len(self._waiting)
@@ -85,10 +86,11 @@ class Batches(Generic[T]):
     async def _serve(self) -> None:
         while True:
             await self._arrived.wait()
-            count = -1
-            while count < len(self._waiting) < self._size:  # those who had their answers just now may ask again
-                count = len(self._waiting)
-                await asyncio.sleep(self._pause)
+            for _ in range(_PAUSES):  # while they come: those who had their answers just now may ask again
+                if (count := len(self._waiting)) < self._size:
+                    await asyncio.sleep(self._pause)
+                if len(self._waiting) == count:
+                    break
             if batch := self._next_batch():
                 await self._compute(batch)
 
@@ -124,7 +126,7 @@ class Batches(Generic[T]):
                 batch[0].answer.set_exception(error)
             return
         seconds = time.monotonic() - start
-        self._pause = max(_PAUSE, _SHARE * seconds)
+        self._pause = min(max(_SHORTEST_PAUSE, _SHARE * seconds), _LONGEST_PAUSE)
         self._seconds += (seconds / len(batch) / self._workers - self._seconds) / 8
         self._watch(len(batch), seconds)
         for question, answer in pairs:

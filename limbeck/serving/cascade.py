@@ -8,7 +8,6 @@ from collections import deque
 from collections.abc import Set
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from sklearn.isotonic import IsotonicRegression
@@ -19,7 +18,7 @@ from limbeck.annotation.results import MEASURED
 from limbeck.data.conversations import export_rows
 from limbeck.errors import EndpointError, LimbeckError, RecipeError, first_line
 from limbeck.files import read_jsonl
-from limbeck.llm.messages import Failure
+from limbeck.llm.messages import Failure, Reply
 from limbeck.llm.runner import Asker, Session
 from limbeck.llm.store import Request, Result, Store
 from limbeck.metrics.graded import Graded, as_arrays
@@ -27,7 +26,7 @@ from limbeck.metrics.predictions import read_predictions
 from limbeck.metrics.selective import choose_thresholds
 from limbeck.models import Card, open_teacher
 from limbeck.runs.evaluation import graded_with_teacher
-from limbeck.runs.run import Run
+from limbeck.runs.run import Run, TeacherTotals
 from limbeck.schema import Example, Prediction
 from limbeck.tasks import normalise
 
@@ -81,6 +80,8 @@ def _validation(run: Run | None, card: Card) -> list[Prediction]:
     if run is None or not run.predictions("valid").is_file():
         return []
     results = run.results.get("valid", {})
+    if "ctranslate2-int8" in (engines := {results.get("engine"), card.engine}) and len(engines) > 1:
+        return []  # whose confidences are other ones
     if any(results.get(name) != getattr(card, name) for name in ("answers", "votes", "temperature")):
         return []
     return read_predictions(run.predictions("valid"))
@@ -115,7 +116,6 @@ class Teacher(AbstractAsyncContextManager["Teacher"]):
         self._tasks: dict[str, asyncio.Task[Result | None]] = {}
         self._refused = set[str]()  # questions, which another attempt would not mend
         self._failures, self._rests_until = 0, -math.inf
-        self._seconds = 0.0  # of all replies
         self._store = Store(job.store)
         try:
             session = Session(job, self._store, open_teacher)
@@ -141,21 +141,12 @@ class Teacher(AbstractAsyncContextManager["Teacher"]):
         """Return the price of the replies since the start; 0 where no price is known."""
         return self._job.cost(self._tally.tokens) or 0.0
 
-    def totals(self) -> dict[str, Any]:
-        """Return the replies since the start with their mean seconds and price, if known.
-
-        A `least_confidence` of None: all questions were passed on.
-        """
-        replies, cost = self._tally.stored, self._job.cost(self._tally.tokens)
-        seconds = round(self._seconds / replies, 3) if replies else None
+    def totals(self) -> TeacherTotals:
+        """Return the replies since the start, and their price."""
         least = None if self.least_confidence == math.inf else max(0.0, self.least_confidence)
-        return {
-            "name": self._job.teacher.name,
-            "least_confidence": least,
-            "replies": replies,
-            "seconds": seconds,
-            "cost": cost,
-        }
+        cost = self._job.cost(self._tally.tokens)
+        name, replies = self._job.teacher.name, self._tally.stored
+        return TeacherTotals(name=name, least_confidence=least, replies=replies, cost=cost)
 
     async def answer(self, example: Example, seconds: float) -> Sample | None:
         """Return the teacher's answer with its label and rationale; None if it fails or takes longer.
@@ -201,7 +192,6 @@ class Teacher(AbstractAsyncContextManager["Teacher"]):
             rests = time.monotonic() < self._rests_until or request.key.question in self._refused
             if rests or not await call(self._claim, request, example):
                 return None
-            start = time.monotonic()
             try:
                 outcome = await self._asker.answer(request)
             finally:
@@ -210,9 +200,8 @@ class Teacher(AbstractAsyncContextManager["Teacher"]):
                 self._refused.add(request.key.question)
             elif isinstance(outcome, Failure):
                 self._rest(outcome.kind)  # its message may have the question, which no log is to have
-            else:
+            elif isinstance(outcome, Reply):
                 self._failures = 0
-                self._seconds += time.monotonic() - start
             return await call(store.result, request.key)
         except Exception as error:  # of a local model too; the student's answer stands
             self._rest(first_line(error))

@@ -1,7 +1,6 @@
 """The gate before the application: who may ask, how large and how slow a request may be, and its metrics."""
 
 import asyncio
-import ipaddress
 import secrets
 import time
 from collections.abc import Awaitable, Callable, MutableMapping
@@ -9,6 +8,7 @@ from typing import Any
 
 from starlette.responses import JSONResponse
 
+from limbeck.llm.settings import is_loopback
 from limbeck.serving.metrics import Metrics
 from limbeck.serving.protocol import ErrorBody, ErrorResponse
 
@@ -37,15 +37,6 @@ def refusal(
     """Return an error in OpenAI's form."""
     body = ErrorResponse(error=ErrorBody(message=message, type=kind, param=param))
     return JSONResponse(body.model_dump(), status, headers)
-
-
-def is_loopback(host: str) -> bool:
-    """Return whether a host's name or address, perhaps with a port, is this machine's own."""
-    name = host.rpartition(":")[0] if host.count(":") == 1 or "]:" in host else host
-    try:
-        return ipaddress.ip_address(name.strip("[]")).is_loopback
-    except ValueError:
-        return name.lower() == "localhost"
 
 
 class Gate:

@@ -1,6 +1,7 @@
 """Counts and times of a server, for Prometheus; no text of a question is among them."""
 
 from collections.abc import Callable
+from typing import Any
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics, generate_latest
 
@@ -23,6 +24,7 @@ class Metrics:
         self._answers = Counter("limbeck_answers", "Answers.", ("answered_by", "passed_on"), registry=registry)
         self._batches = Histogram("limbeck_batch_size", "Questions in a batch.", registry=registry, buckets=_SIZES)
         self._work = Counter("limbeck_batch_seconds", "Time of the student.", registry=registry)
+        self._waited = Counter("limbeck_teacher_seconds", "Time spent waiting for the teacher.", registry=registry)
         Gauge("limbeck_waiting", "Questions in the queue.", registry=registry).set_function(waiting)
         if cost is not None:
             Gauge("limbeck_teacher_cost", "Price of the teacher's replies.", registry=registry).set_function(cost)
@@ -36,15 +38,25 @@ class Metrics:
         self._batches.observe(size)
         self._work.inc(seconds)
 
-    def totals(self) -> dict[str, float]:
-        """Return the questions answered, those of them `passed_on` and `failed` there, and the student's seconds."""
-        by_fate = dict.fromkeys(("no", "answered", "failed"), 0)
-        for sample in next(iter(self._answers.collect())).samples:
-            by_fate[sample.labels["passed_on"]] += int(sample.value)
-        passed_on = by_fate["answered"] + by_fate["failed"]
-        seconds = self._registry.get_sample_value("limbeck_batch_seconds_total") or 0.0
-        counts = {"questions": by_fate["no"] + passed_on, "passed_on": passed_on, "failed": by_fate["failed"]}
-        return {**counts, "seconds": round(seconds, 3)}
+    def totals(self) -> dict[str, Any]:
+        """Return the counts and seconds of `ServerTotals`."""
+
+        def value(name: str, **labels: str) -> float:
+            return self._registry.get_sample_value(f"limbeck_{name}_total", labels) or 0.0
+
+        kept = int(value("answers", answered_by="student", passed_on="no"))
+        answered = int(value("answers", answered_by="teacher", passed_on="answered"))
+        failed = int(value("answers", answered_by="student", passed_on="failed"))
+        return {
+            "questions": kept + answered + failed,
+            "passed_on": answered + failed,
+            "failed": failed,
+            "seconds": round(value("batch_seconds"), 3),
+            "waited": round(value("teacher_seconds"), 3),
+        }
+
+    def waited(self, seconds: float) -> None:
+        self._waited.inc(seconds)
 
     def answered(self, by: str, passed_on: str | None) -> None:
         self._answers.labels(by, passed_on or "no").inc()

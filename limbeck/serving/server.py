@@ -13,12 +13,13 @@ import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from limbeck.errors import FileError, LimbeckError, RecipeError
+from limbeck.llm.settings import is_loopback
+from limbeck.models.lora import merged
 from limbeck.models.settings import EngineName
 from limbeck.runs import open_run
 from limbeck.runs.evaluation import open_trained
 from limbeck.serving.app import Service, ServingOptions, application
 from limbeck.serving.cascade import CascadeOptions, Teacher, least_confidence, measured_questions
-from limbeck.serving.gate import is_loopback
 
 log = logging.getLogger(__name__)
 _HEAD_SECONDS = 15.0  # from a connection, or its last response, to the next request's head
@@ -80,6 +81,7 @@ def serve(
         raise RecipeError(reason, field="--host")
     trained = open_trained(model, {"engine": engine})
     trained.student.eval()
+    trained.student.model = merged(trained.student.model)
     torch.set_num_threads(max(1, torch.get_num_threads() // options.workers))
     trained.student.use_engine(trained.student.engine(trained.card.engine))
     folder = model.resolve().parent if model.resolve().name == "model" else model.resolve()
@@ -96,9 +98,11 @@ def serve(
         log.info("questions of a confidence below %.4g are passed on to %s", threshold, job.teacher.name)
     service = Service(trained, folder.name, options, teacher)
     server, listener = open_server(service, host, port)
+    with suppress(ValueError):  # not the main thread, which alone has signals
+        # as Ctrl-C, before uvicorn has its own handlers and in the end, when it raises signals anew
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
     address = f"[{host}]" if ":" in host else host
     log.info("%s answers at http://%s:%d (%s)", service.name, address, listener.getsockname()[1], trained.card.engine)
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # uvicorn has its own handler, and raises signals anew in the end
     with suppress(KeyboardInterrupt):
         server.run(sockets=[listener])
     if run is not None:

@@ -1,16 +1,18 @@
 """The client of OpenAI-compatible endpoints, against real servers on 127.0.0.1 that behave and that do not."""
 
 import asyncio
+import base64
 import json
 import os
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from limbeck.errors import EndpointError
-from limbeck.llm.client import EndpointClient, read_completion
+from limbeck.llm.client import EndpointClient, forms, read_completion
 from limbeck.llm.messages import Failure, Reply, Tokens
 from limbeck.llm.settings import SamplingSettings, TeacherSettings
 from tests.helpers.servers import HANGING, PASSING, Answer, HttpRequest, Server, completion, error, redirect
@@ -54,6 +56,17 @@ def test_request_and_reply(key, monkeypatch):
     assert (request.method, request.path, request.body) == ("POST", "/v1/chat/completions", body)
     assert request.headers.get("authorization") == (f"Bearer {KEY}" if key == KEY else None)
     assert reply == Reply("Why. The answer is (1).", request.answer.body.decode(), Tokens(12, 34))
+
+
+@given(before=st.binary(max_size=5), after=st.binary(max_size=5), key=st.text("ab/+=-_Z9", min_size=8, max_size=40))
+def test_a_key_is_found_in_every_form_that_an_endpoint_may_echo(before, after, key):
+    pattern, whole = forms(key), before + key.encode() + after
+    hexadecimal = whole.hex()
+    for text in (key, json.dumps(key), quote(key, safe=""), hexadecimal, hexadecimal.upper()):
+        assert pattern.search(text)
+    for encoded in (base64.b64encode(whole), base64.urlsafe_b64encode(whole)):
+        left = pattern.sub("", encoded.decode())
+        assert len(left) <= len(encoded) - 4 * len(key) // 3 + 2  # but for characters shared with its neighbours
 
 
 @pytest.mark.parametrize("key", ["sk-cl\u00e9", "sk-a\nX-Other: b"])
@@ -112,6 +125,7 @@ def test_waits_that_the_endpoint_asks_for(header, seconds):
 
 
 def test_proxies(monkeypatch):
+    monkeypatch.setenv("LIMBECK_KEYS", "OPENAI_API_KEY@http://teacher.example OPENAI_API_KEY@teacher.example")
     with Server(lambda number, request: completion()) as proxy, Server(lambda number, request: completion()) as local:
         monkeypatch.setenv("HTTP_PROXY", proxy.url.removesuffix("/v1"))
         ask("http://teacher.example/v1")

@@ -5,7 +5,7 @@ from importlib.resources import files
 import pytest
 import yaml
 
-from limbeck.errors import LimbeckError, RecipeError
+from limbeck.errors import EndpointError, LimbeckError, RecipeError
 from limbeck.llm.messages import Tokens
 from limbeck.llm.settings import AskingSettings, SamplingSettings, TeacherSettings
 
@@ -29,6 +29,43 @@ def test_what_may_be_a_key_or_a_password_is_refused_and_not_shown(field, value, 
     assert str(of_variable.value.path) == "$OPENAI_BASE_URL"
     for error in (raised.value, of_variable.value):
         assert error.__cause__ is None and "unter2" not in str(error)
+
+
+@pytest.mark.parametrize(
+    ("teacher", "environment", "sent"),
+    [
+        ({}, {}, True),
+        ({}, {"OPENAI_BASE_URL": "https://proxy.example/v1"}, True),  # the user's environment names both
+        ({}, {"OPENAI_BASE_URL": "http://node2:8000/v1"}, False),
+        ({}, {"OPENAI_BASE_URL": "http://node2:8000/v1", "LIMBECK_KEYS": "OPENAI_API_KEY@http://node2"}, True),
+        ({"key": "AWS_SECRET_ACCESS_KEY"}, {}, False),
+        ({"key": "AWS_SECRET_ACCESS_KEY"}, {"OPENAI_BASE_URL": "https://proxy.example/v1"}, False),
+        ({"key": "AWS_SECRET_ACCESS_KEY", "base_url": "http://127.0.0.1:8000/v1"}, {}, True),
+        ({"base_url": "https://evil.example/v1"}, {}, False),
+        ({"base_url": "https://api.openai.com.evil.example/v1"}, {}, False),
+        ({"base_url": "https://api.openai.com/v1"}, {}, True),
+        ({"base_url": "http://api.openai.com/v1"}, {}, False),
+        ({"base_url": "http://localhost.evil.example/v1"}, {}, False),
+        ({"key": "OPENROUTER_API_KEY", "base_url": "https://openrouter.ai/api/v1"}, {}, True),
+        ({"key": "OPENROUTER_API_KEY", "base_url": "https://api.openai.com/v1"}, {}, False),
+        ({"key": "MY_KEY", "base_url": "https://mine.example/v1"}, {"LIMBECK_KEYS": "A@b MY_KEY@mine.example"}, True),
+        ({"key": "MY_KEY", "base_url": "http://mine.example/v1"}, {"LIMBECK_KEYS": "MY_KEY@mine.example"}, False),
+    ],
+)
+def test_a_job_alone_sends_no_key_to_a_host_that_is_not_its_own(teacher, environment, sent, monkeypatch):
+    settings = TeacherSettings.parse({"name": "m", **teacher}, "job")
+    monkeypatch.delenv("OPENAI_BASE_URL", raising=False)
+    for name, value in {settings.key: SECRET, **environment}.items():
+        monkeypatch.setenv(name, value)
+    if sent:
+        assert settings.allowed_key() == SECRET
+    else:
+        with pytest.raises(EndpointError) as refused:
+            settings.allowed_key()
+        assert refused.value.field == "teacher.key" and "unter2" not in str(refused.value)
+    for value in ("", "EMPTY"):  # no secrets
+        monkeypatch.setenv(settings.key, value)
+        assert settings.allowed_key() == (value or None)
 
 
 def test_well_formed_values_are_taken():

@@ -59,9 +59,9 @@ def process(run: Path, log: Path, *words: str):
             [sys.executable, "-m", "limbeck", "serve", str(run), "--port", "0", *words], stderr=output
         )
     try:
-        while not (address := re.search(r"http://\S+", log.read_text())):
+        while not (address := re.search(r"answers at (\S+)", log.read_text())):
             assert child.poll() is None, log.read_text()
-        yield Served(address[0], child, log)
+        yield Served(address[1], child, log)
     finally:
         child.kill()
         child.wait()

@@ -60,6 +60,22 @@ def test_requests_share_batches_and_each_gets_its_own_answers(workers):
         assert {id in wanted for id in ids} == {rationales}
 
 
+def test_clients_that_ask_again_one_after_the_other_share_the_next_batch_too():
+    recorder = Recorder(1.0)
+
+    async def ask():
+        async def client(number):
+            await batches.answers(examples(number), rationale=False)
+            await asyncio.sleep(0.0015 * number)
+            await batches.answers(examples(number + 10), rationale=False)
+
+        async with opened(recorder) as batches:
+            await asyncio.gather(*map(client, range(8)))
+
+    asyncio.run(ask())
+    assert [len(ids) for ids, _ in recorder.batches] == [8, 8]
+
+
 def test_a_full_queue_refuses_at_once_and_has_room_again():
     recorder = Recorder(0.2)
 

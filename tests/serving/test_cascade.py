@@ -3,6 +3,7 @@
 import json
 import math
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -24,7 +25,7 @@ from limbeck.serving.cascade import CascadeOptions, Teacher, least_confidence, m
 from limbeck.tasks import TASKS
 from tests.helpers.servers import HANGING, PASSING, Server, completion, error, mixed
 from tests.runs.recipes import TINY, tiny
-from tests.serving.conftest import serving
+from tests.serving.conftest import process, serving
 
 REASON = "He gives away two of his five."
 
@@ -137,6 +138,28 @@ def test_a_teacher_that_recovers_is_asked_again_under_steady_traffic(trained, jo
             while served.ask(input="First?").json()["answers"][0]["passed_on"] == "failed":
                 assert time.monotonic() < end
                 time.sleep(0.05)
+
+
+def test_what_a_server_counted_is_kept_with_its_run(run, job, tmp_path):
+    folder = shutil.copytree(run, tmp_path / "run")
+    with Server(mixed(0, text=teach, latency=0.2)) as endpoint:
+        settings = job(endpoint.url, prices={"input": 1000, "output": 2000}).model_dump(mode="json", exclude_none=True)
+        (tmp_path / "job.yaml").write_text(json.dumps(settings))  # which is YAML
+        for asked in (questions(4), questions(6)):
+            with process(
+                folder, tmp_path / "log", "--teacher", str(tmp_path / "job.yaml"), "--threshold", "1"
+            ) as served:
+                assert {a["answered_by"] for a in served.ask(input=asked).json()["answers"]} == {"teacher"}
+                served.process.send_signal(signal.SIGTERM)
+                assert served.process.wait(60) == 0
+    first, second = open_run(folder).served()
+    assert (first.questions, first.passed_on, first.failed, first.engine) == (4, 4, 0, "transformers")
+    assert (second.questions, second.passed_on, second.teacher.replies) == (6, 6, 2)  # four are in the store
+    assert first.teacher.name == "m" and first.teacher.replies == 4
+    used = [json.loads(request.answer.body)["usage"] for request in endpoint.requests]
+    price = sum(1e-3 * usage["prompt_tokens"] + 2e-3 * usage["completion_tokens"] for usage in used)
+    assert first.teacher.cost + second.teacher.cost == pytest.approx(price)
+    assert 0 < first.seconds < 60 and 4 * 0.2 <= first.waited < 60 and first.started <= first.ended
 
 
 def test_what_cannot_be_answered_is_paid_for_once(trained, job):

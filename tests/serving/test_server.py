@@ -20,8 +20,8 @@ from hypothesis import strategies as st
 from limbeck.cli import main
 from limbeck.data.rows import Column
 from limbeck.files import read_jsonl, write_jsonl
+from limbeck.llm.settings import is_loopback
 from limbeck.runs import predict_file
-from limbeck.serving.gate import is_loopback
 from limbeck.tasks import TASKS
 from tests.serving.conftest import process, serving
 
