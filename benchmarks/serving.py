@@ -2,8 +2,8 @@
 
 The student is a finished run's, or SmolLM2-135M, trained for a while on SVAMP by LoRA under its chat template. Its test
 questions are asked by one client and by 32, each its next question once it has its answer. Beside it, with the same
-prompts and at most as many tokens, `transformers serve` with the merged weights, and llama.cpp's server with them as
-GGUF where `$LLAMA_PYTHON`, or this Python, has `llama-cpp-python[server]`.
+prompts and at most as many tokens, `transformers serve` with the merged weights, and where `$LLAMA_PYTHON`, or this
+Python, has `llama-cpp-python[server]`, that server with them as GGUF, which answers one request at a time.
 """
 
 import asyncio
@@ -51,7 +51,7 @@ def trained(root: Path) -> Path:
 
 @dataclass(frozen=True)
 class Load:
-    """What the clients of one server saw in `SECONDS`."""
+    """What the clients of one server saw."""
 
     rate: float  # answers a second
     latencies: Sequence[float]
@@ -112,11 +112,11 @@ def server(command: Sequence[str], path: str) -> Iterator[tuple[str, psutil.Proc
 
 
 def measured(command: Sequence[str], path: str, model: str, questions: Sequence[str], seconds: float) -> dict[str, Any]:
-    """Return the loads at 1 and 32 clients, and the server's memory before and after the second in GiB."""
+    """Return the loads at 1 and 32 clients, and the server's memory before and after in GiB."""
     with server(command, path) as (url, process):
-        asyncio.run(load_of(url, model, questions, 4, seconds / 6))  # to warm up
-        one = asyncio.run(load_of(url, model, questions, 1, seconds / 2))
+        asyncio.run(load_of(url, model, questions, 32, seconds / 3))  # to warm up
         before = process.memory_info().rss
+        one = asyncio.run(load_of(url, model, questions, 1, seconds / 2))
         many = asyncio.run(load_of(url, model, questions, 32, seconds))
         return {"one": one, "many": many, "memory": (before / 2**30, process.memory_info().rss / 2**30)}
 
@@ -148,7 +148,7 @@ def serving(settings: Settings) -> Iterator[dict[str, Any]]:
             llama = [LLAMA, "-m", "llama_cpp.server", "--model", str(file), "--port", "PORT", "--n_ctx", "512"]
             threads = str(torch.get_num_threads())
             llama += ["--n_threads", threads, "--n_threads_batch", threads]
-            commands[f"llama.cpp, {precision}"] = (llama, "/v1/models", questions)
+            commands[f"llama-cpp-python, {precision}"] = (llama, "/v1/models", questions)
     loads = {
         name: measured(command, health, str(weights.resolve()), texts, seconds)
         for name, (command, health, texts) in commands.items()
@@ -159,7 +159,7 @@ def serving(settings: Settings) -> Iterator[dict[str, Any]]:
         memory = " and ".join(f"{gibibytes:.2f}" for gibibytes in values["memory"])
         note = (
             f"latency at 1: median {one.percentile(0.5):.2f} s; at 32: median {many.percentile(0.5):.2f}, p99 "
-            f"{many.percentile(0.99):.2f} s; errors {one.errors} and {many.errors}; memory before and after 32: "
+            f"{many.percentile(0.99):.2f} s; errors {one.errors} and {many.errors}; memory before and after: "
             f"{memory} GiB"
         )
         target, met = "", ""
