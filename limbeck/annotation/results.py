@@ -160,9 +160,9 @@ def export(job: Job, output: Path, form: Form, *, all_rationales: bool = False) 
 def harvest(store: Path, output: Path) -> dict[str, Any]:
     """Write the questions that a server passed on to a teacher as training rows, as `export` does; of equals one.
 
-    They are those passed on under the teacher and the prompt of the server started last. The provenance has also the numbers of those left out as
-    `measured`, on which the served run was validated or tested, and as `repeated`. Raises DataError where no server
-    wrote to the store, and where the job's prompt has changed since.
+    They are those passed on under the teacher and the prompt of the server started last. The provenance has also the
+    numbers of those left out as `measured`, on which the served run was validated or tested, and as `repeated`. Raises
+    DataError where no server wrote to the store, and where the job's prompt has changed since.
     """
     _check_output(output, store)
     with Store(store, create=False) as opened_store:
