@@ -9,6 +9,7 @@ from typing import Any
 LONGEST = 2000  # characters of a text in a table or on a page
 
 # controls, formats (also bidi), surrogates, private use, unassigned, separators
+_FORMULA = re.compile(r"(^|; ?)(?=[=+\-@\uff1d\uff0b\uff0d\uff20])")  # signs in full width, too
 _HIDDEN = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
 _SHOWN = "\n\t\u200c\u200d"  # the joiners are needed by scripts and emoji
 # bullets, rules; emphasis, code, links, HTML, headings, cells, formulas, mentions; :emoji: and bare addresses
@@ -104,9 +105,8 @@ def latex(text: str) -> str:
 
 
 def csv_field(text: str) -> str:
-    """Return any text as a CSV field that is no formula to a spreadsheet."""
-    line = one_line(text, LONGEST)
-    return f"'{line}" if line.startswith(("=", "+", "-", "@")) else line
+    """Return any text as a CSV field that is no formula to a spreadsheet, also to one that divides at semicolons."""
+    return _FORMULA.sub(r"\1'", one_line(text, LONGEST))
 
 
 def finite(value: Any) -> Any:

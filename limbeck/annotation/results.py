@@ -263,8 +263,11 @@ def _write_imported(path: Path, examples: Sequence[Example], task: Task, *, left
 
 def _check_output(output: Path, *sources: Path) -> None:
     check_writable(output, *sources)
-    if not is_stream(output) and output.suffix.lower() not in (".jsonl", ".json"):
+    if is_stream(output):
+        return
+    if output.suffix.lower() not in (".jsonl", ".json"):
         raise FileError("JSON lines are written; name a .jsonl file as --output", path=output)
+    check_writable(_provenance_path(output), *sources)
 
 
 def _provenance_path(output: Path) -> Path:

@@ -1,13 +1,12 @@
 """`limbeck annotate`: rationales of a large model."""
 
-import sys
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import typer
 
 from limbeck.cli import terminal
-from limbeck.cli.terminal import argument, asking, option, print_json
+from limbeck.cli.terminal import argument, asking, option, print_json, print_text
 from limbeck.errors import RecipeError
 from limbeck.files import is_stream
 
@@ -91,7 +90,7 @@ def export(
     _print_export(output, results.export(Job.load(job, changes or ()), output, form, all_rationales=all_rationales))
     if hub is not None:
         terminal.confirm_upload(str(output), hub, public=public, yes=yes)
-        print(results.upload(output, hub, private=not public))
+        print_text(results.upload(output, hub, private=not public))
 
 
 @annotate_app.command()
@@ -130,7 +129,7 @@ def import_(
         suffix = f" and {len(rows) - MAX_PLACES} more" if len(rows) > MAX_PLACES else ""
         terminal.print_about(output, f"left out: {len(rows)}, {reason} ({', '.join(rows[:MAX_PLACES])}{suffix})")
     if all(counts["rows"] == counts["left_out"] for counts in files.values()):
-        print(f"limbeck: nothing in {source} could be used; {output} was not written", file=sys.stderr)
+        print_text(f"limbeck: nothing in {source} could be used; {output} was not written", error=True)
         raise typer.Exit(terminal.INCOMPLETE)
 
 
@@ -139,7 +138,7 @@ def prompt(task: Annotated[str, argument("A task's name.")]) -> None:
     """Print a task's prompt, to edit; a job takes the file as `prompt: FILE`."""
     from limbeck.annotation.prompts import prompt_file
 
-    print(prompt_file(task).read_text("utf-8"), end="")
+    print_text(prompt_file(task).read_text("utf-8").removesuffix("\n"))
 
 
 @annotate_app.command()
@@ -158,18 +157,18 @@ def _print_export(output: Path, provenance: dict[str, Any]) -> None:
 
 
 def _print_outcome(outcome: dict[str, Any], store: Path) -> None:
-    print(f"{outcome['stored']} replies stored in {store}")
+    print_text(f"{outcome['stored']} replies stored in {store}")
     terminal.print_values(outcome)
     if outcome["missing"]:
         advice = "Raise the budget" if outcome["stopped"] == "budget" else "Start the job again"
-        print(f"missing yet: {outcome['missing']} answers. {advice} to go on.")
+        print_text(f"missing yet: {outcome['missing']} answers. {advice} to go on.")
     if "cut off" in outcome["failures"]:
-        print("Some replies were cut off at sampling.max_tokens: raise it first.")
+        print_text("Some replies were cut off at sampling.max_tokens: raise it first.")
 
 
 def _print_summary(summary: dict[str, Any]) -> None:
     terminal.print_values(summary | {"doubt": None, "replies": None})
     if summary["doubt"]:
-        print(f"warning: {summary['doubt']}")
+        print_text(f"warning: {summary['doubt']}")
     for reply in summary.get("replies", []):
-        print(f"\n--- {reply['id']} (label {reply['label']!r}, read {reply['read']!r})\n{reply['text']}")
+        print_text(f"\n--- {reply['id']} (label {reply['label']!r}, read {reply['read']!r})\n{reply['text']}")

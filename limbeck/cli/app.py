@@ -1,5 +1,6 @@
 """The command line `limbeck`; a verb imports what it needs when it runs."""
 
+import io
 import logging
 import os
 import shlex
@@ -16,9 +17,10 @@ from limbeck.cli.annotation import annotate_app
 from limbeck.cli.grids import grid
 from limbeck.cli.metrics import EVALUATE_EXAMPLES, calibrate, compare, evaluate, judge, print_accuracy
 from limbeck.cli.serving import SERVE_EXAMPLES, serve
-from limbeck.cli.terminal import argument, option, print_json, print_table
+from limbeck.cli.terminal import argument, option, print_json, print_table, print_text
 from limbeck.distributed import disconnect, is_main_process, one_error, process_count
 from limbeck.errors import LimbeckError, RecipeError
+from limbeck.formatting import visible
 from limbeck.notes import lines_of
 
 app = typer.Typer(
@@ -51,8 +53,9 @@ def quickstart(
         print_json(results)
         return
     print_accuracy({name: splits["test"] for name, splits in results.items()})
-    print(f"One seed each: the intervals are of the test questions alone. The runs are in {out}/, the report is {page}")
-    print(f"Next: limbeck evaluate {shlex.quote(str(runs[-1].path))} --rationale; limbeck train --help")
+    print_text("One seed each: the intervals are of the test questions alone.")
+    print_text(f"The runs are in {out}/, the report is {page}")
+    print_text(f"Next: limbeck evaluate {shlex.quote(str(runs[-1].path))} --rationale; limbeck train --help")
 
 
 @data_app.command("show")
@@ -79,7 +82,7 @@ def data_show(
         from limbeck.models.loading import prompt_texts
 
         texts = prompt_texts(recipe.student, settings.get_task())
-    print(summary.show(settings, examples, texts=texts))
+    print_text(summary.show(settings, examples, texts=texts))
 
 
 @data_app.command("fetch")
@@ -91,7 +94,7 @@ def data_fetch(
     """Unpack the released archive for use with `--root`."""
     from limbeck.data.sources import fetch
 
-    print(f"{root}: {', '.join(fetch(source, root, sha256))}")
+    print_text(f"{root}: {', '.join(fetch(source, root, sha256))}")
 
 
 @app.command(
@@ -122,7 +125,7 @@ def train(
         print_json({"run": str(run.path), **run.results})
     else:
         print_accuracy({split: run.results[split] for split in ("valid", "test")})
-        print(f"the run is in {run.path}/")
+        print_text(f"the run is in {run.path}/")
 
 
 @app.command()
@@ -182,7 +185,7 @@ def push(
         save_merged(open_run(run).model, merged)
     files = contents(run, name, license, merged=merged)
     terminal.confirm_upload(", ".join(sorted(files)), name, public=public, yes=yes)
-    print(upload(files, name, "model", message="A student from limbeck", private=not public, fresh=True))
+    print_text(upload(files, name, "model", message="A student from limbeck", private=not public, fresh=True))
 
 
 @app.command()
@@ -203,22 +206,24 @@ def export(
     from limbeck.serving.export import export
 
     exported = export(run, folder, to, precision=precision, license=license)
-    print(f"{folder}: {exported.agreement:.1%} of {exported.rows} test answers are the run's")
+    print_text(f"{folder}: {exported.agreement:.1%} of {exported.rows} test answers are the run's")
 
 
 @app.command()
 def report(
     paths: Annotated[list[Path], argument("Folders of runs, or that hold runs, like a grid's.", metavar="PATH")],
     out: Annotated[Path, option("Folder of the report; an older one is replaced.", "--output", "-o")],
+    *,
+    online: Annotated[bool, option("Read data sets on the Hub, for the teacher's words.", "--online")] = False,
     as_json: terminal.Json = False,
 ) -> None:
     """Report on finished runs: index.html, one page; report.md, report.json, tables and figures."""
     from limbeck.paper import paper_section
     from limbeck.report import write_report
 
-    page = write_report(paths, out, paper_section)
+    page = write_report(paths, out, paper_section, online=online)
     size = page.stat().st_size
-    print_json({"page": str(page), "bytes": size}) if as_json else print(f"{page}: {size / 1e6:.1f} MB")
+    print_json({"page": str(page), "bytes": size}) if as_json else print_text(f"{page}: {size / 1e6:.1f} MB")
 
 
 app.command(epilog=EVALUATE_EXAMPLES)(evaluate)
@@ -256,14 +261,22 @@ def _options(
     if process_count() > 1 and (verb := context.invoked_subcommand) not in (None, "train"):
         raise RecipeError(f"only `limbeck train` runs in several processes: start `limbeck {verb}` without a launcher")
     if version:
-        print(f"limbeck {limbeck.__version__}")
+        print_text(f"limbeck {limbeck.__version__}")
         raise typer.Exit
+
+
+class _Formatter(logging.Formatter):
+    def format(self, record: logging.LogRecord) -> str:
+        return visible(super().format(record))
 
 
 def main() -> None:
     """Run the command line; a user's mistake ends in one line and exit code 2."""
     handler = logging.StreamHandler()
-    handler.setFormatter(logging.Formatter("limbeck: %(message)s"))
+    handler.setFormatter(_Formatter("limbeck: %(message)s"))
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # for a terminal that lacks a character
     logger = logging.getLogger("limbeck")
     logger.handlers, logger.propagate = [handler], False
     # Hugging Face libraries: no warnings for developers, bars on a terminal only

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from limbeck.cli import terminal
-from limbeck.cli.terminal import argument, asking, option, print_json, print_table
+from limbeck.cli.terminal import argument, asking, option, print_json, print_table, print_text
 from limbeck.errors import RecipeError
 
 if TYPE_CHECKING:
@@ -123,15 +123,15 @@ def _print_cells(cell_states: Sequence["CellState"]) -> None:
         values = (state.cell.values.get(axis, "") for axis in axes)
         rows.append((state.status, *values, str(state.cell.recipe.seed), state.path.name))
     print_table(("state", *axes, "seed", "folder"), rows)
-    print(_summary(cell_states))
+    print_text(_summary(cell_states))
 
 
 def _print_results(cell_states: Sequence["CellState"], out: Path) -> None:
-    print(f"{_summary(cell_states)}. The runs are in {out}/")
+    print_text(f"{_summary(cell_states)}. The runs are in {out}/")
     failed = [state for state in cell_states if state.status == "failed"]
     for state in failed:
-        print(f"failed: {state.path}: {state.error}")
+        print_text(f"failed: {state.path}: {state.error}")
     if failed:
-        print(f"Tracebacks are in {out}/failed/, logs in {out}/logs/. --retry trains them again")
+        print_text(f"Tracebacks are in {out}/failed/, logs in {out}/logs/. --retry trains them again")
     if len(failed) < len(cell_states):
-        print(f"Next: limbeck report {shlex.quote(str(out))} -o report")
+        print_text(f"Next: limbeck report {shlex.quote(str(out))} -o report")

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 from limbeck.cli import terminal
-from limbeck.cli.terminal import argument, asking, option, print_json, print_table
+from limbeck.cli.terminal import argument, asking, option, print_json, print_table, print_text
 from limbeck.errors import RecipeError
 from limbeck.formatting import estimate, interval, number, p_equals, p_value
 from limbeck.notes import lines_of
@@ -73,7 +73,7 @@ def evaluate(
     print_accuracy(results)
     if judgements:
         print_judgements(judgements)
-    print(f"all measurements: {', '.join(f'{run}/evaluation/' for run in results)}")
+    print_text(f"all measurements: {', '.join(f'{run}/evaluation/' for run in results)}")
 
 
 def judge(
@@ -139,7 +139,7 @@ def print_accuracy(results: dict[str, dict[str, Any]]) -> None:
     print_table(("", "accuracy", "95 % interval", "n"), rows)
     for name, metrics in results.items():
         for line in lines_of(metrics, metrics["n"]):
-            print(f"{name}: {line.text}")
+            print_text(f"{name}: {line.text}")
 
 
 def print_judgements(judgements: dict[str, Any]) -> None:
@@ -158,7 +158,7 @@ def print_judgements(judgements: dict[str, Any]) -> None:
         text = f"undefined ({correlation['reason']})"
         if pearson := correlation["pearson"]:
             text = f"{estimate(pearson['value'], pearson['interval'], 2)}, p {p_equals(pearson['p_value'])}"
-        print(f"{name}: correlation of a right answer with the score: {text}")
+        print_text(f"{name}: correlation of a right answer with the score: {text}")
 
 
 def _print_comparison(comparison: dict[str, Any]) -> None:

@@ -1,5 +1,6 @@
 """Options, tables and progress bars that the verbs share."""
 
+import json
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -11,8 +12,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Column, Table
 
-from limbeck.files import is_stdout, json_text
-from limbeck.formatting import interval, number
+from limbeck.files import is_stdout
+from limbeck.formatting import interval, number, visible
 
 if TYPE_CHECKING:
     from limbeck.llm.runner import Tally, Watch
@@ -52,20 +53,25 @@ Answers = Annotated[Literal["generate", "choices"] | None, option(_ANSWERS, rich
 
 
 def print_json(value: Any) -> None:
-    print(json_text(value), end="")
+    print(json.dumps(value, indent=2))  # in ASCII: what a model wrote may be a terminal's command
+
+
+def print_text(text: str, *, error: bool = False) -> None:
+    """Print a text, which may hold foreign names and a model's words, with hidden characters made visible."""
+    print(visible(text), file=sys.stderr if error else sys.stdout)
 
 
 def print_about(output: Path, text: str) -> None:
     """Print a line about `output`, to standard error if it is standard output."""
-    print(text, file=sys.stderr if is_stdout(output) else sys.stdout)
+    print_text(text, error=is_stdout(output))
 
 
 def print_table(columns: Sequence[str], rows: Iterable[Sequence[str]], title: str | None = None) -> None:
     """Print a table of texts; none is cut or read as markup."""
-    header = [Column(escape(column), overflow="fold") for column in columns]
-    table = Table(*header, title=title, show_header=any(columns))
+    header = [Column(escape(visible(column)), overflow="fold") for column in columns]
+    table = Table(*header, title=title and escape(visible(title)), show_header=any(columns))
     for row in rows:
-        table.add_row(*map(escape, row))
+        table.add_row(*(escape(visible(text)) for text in row))
     Console(highlight=False).print(table)
 
 
@@ -97,7 +103,8 @@ def money(cost: float | None) -> str:
 def confirm_upload(content: str, name: str, *, public: bool, yes: bool) -> None:
     """Ask before an upload unless `yes`; no ends the program."""
     if not yes:
-        typer.confirm(f"Upload {content} to the Hub as {name} ({'public' if public else 'private'})?", abort=True)
+        question = f"Upload {content} to the Hub as {name} ({'public' if public else 'private'})?"
+        typer.confirm(visible(question), abort=True)
 
 
 @contextmanager

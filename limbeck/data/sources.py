@@ -1,7 +1,7 @@
 """Sources of rows: the authors' released archive, a user's files, and the Hugging Face Hub."""
 
-import shutil
 import tempfile
+import time
 import urllib.request
 import zipfile
 import zlib
@@ -12,6 +12,7 @@ from glob import glob
 from http.client import HTTPException
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
+from urllib.parse import urlsplit
 
 from pydantic import Field, field_validator
 
@@ -28,7 +29,8 @@ from limbeck.tasks import HubInputs, Split, Task
 # ours by the Hub's; of several, the last counts
 _HUB_SPLITS = {"train": "train", **dict.fromkeys(("dev", "val", "valid", "validation"), "valid"), "test": "test"}
 MAX_UNPACKED = 8 * 1024**3  # bytes of all files
-FETCH_SECONDS = 60  # that a server may be silent
+MAX_DIRECTORY = 4 * 1024**2  # bytes of an archive's list of files: some 40,000
+SILENT_SECONDS, FETCH_SECONDS = 60, 7200  # that a server may be silent, and that a download may take
 MAX_IN_MEMORY = 64 * 1024**2  # bytes of a source's files
 
 
@@ -84,6 +86,39 @@ def _read_outputs(folder: Path, split: str) -> list[str]:
     return outputs
 
 
+class _Redirects(urllib.request.HTTPRedirectHandler):
+    """Redirects to https, and from http to http."""
+
+    def redirect_request(self, req: Any, fp: Any, code: int, msg: str, headers: Any, newurl: str) -> Any:
+        if urlsplit(newurl).scheme not in {"https", urlsplit(req.full_url).scheme}:
+            raise ValueError(f"it is redirected from {req.full_url:.200} to {newurl:.200}, which is less safe")
+        return super().redirect_request(req, fp, code, msg, headers, newurl)
+
+
+def _download(url: str, path: Path) -> None:
+    """Write what is at a URL to a file. Raises ValueError where that is too much or takes too long."""
+    end = time.monotonic() + FETCH_SECONDS
+    opener = urllib.request.build_opener(_Redirects)
+    with opener.open(url, timeout=SILENT_SECONDS) as response, path.open("wb") as file:
+        while block := response.read1(1 << 20):
+            file.write(block)
+            if file.tell() > MAX_UNPACKED or time.monotonic() > end:
+                raise ValueError(f"more than {MAX_UNPACKED} bytes, or {FETCH_SECONDS} seconds")
+
+
+def _open_archive(path: Path) -> zipfile.ZipFile:
+    """Open an archive. Raises ValueError where its files are too many or too large."""
+    with path.open("rb") as file:
+        record = zipfile._EndRecData(file)  # type: ignore[attr-defined]
+    if record and record[zipfile._ECD_SIZE] > MAX_DIRECTORY:  # type: ignore[attr-defined]
+        raise ValueError("more files than any archive of tasks has")
+    archive = zipfile.ZipFile(path)
+    if sum(info.file_size for info in archive.infolist()) > MAX_UNPACKED:
+        archive.close()
+        raise ValueError(f"more than {MAX_UNPACKED} bytes when unpacked")
+    return archive
+
+
 def fetch(source: str, root: Path, digest: str | None = None) -> list[str]:
     """Unpack the archive at a path or http(s) URL, with the SHA-256 `digest`, into `root`; return its folders.
 
@@ -96,13 +131,10 @@ def fetch(source: str, root: Path, digest: str | None = None) -> list[str]:
             archive, unpacked = Path(source), Path(scratch) / "unpacked"
             if source.startswith(("http://", "https://")):
                 archive = Path(scratch) / "archive.zip"
-                with urllib.request.urlopen(source, timeout=FETCH_SECONDS) as response, archive.open("wb") as file:  # noqa: S310
-                    shutil.copyfileobj(response, file)
+                _download(source, archive)
             if digest is not None and digest.strip().lower() != (actual := sha256(archive)):
                 raise ValueError(f"its SHA-256 is {actual}, not {digest}")
-            with zipfile.ZipFile(archive) as zipped:
-                if sum(info.file_size for info in zipped.infolist()) > MAX_UNPACKED:
-                    raise ValueError(f"more than {MAX_UNPACKED} bytes when unpacked")
+            with _open_archive(archive) as zipped:
                 zipped.extractall(unpacked)  # without drives, roots and `..`, and links as files
             unpacked = unpacked / "datasets" if (unpacked / "datasets").is_dir() else unpacked
             folders = sorted(path for path in unpacked.iterdir() if path.is_dir() and path.name != "__MACOSX")

@@ -18,6 +18,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import track
 from torch import Tensor
 from transformers import PreTrainedTokenizerBase
@@ -26,6 +27,7 @@ from limbeck.data.views import ANSWERS, Source, View, target
 from limbeck.distributed import is_main_process
 from limbeck.errors import DataError, ModelError
 from limbeck.files import sha256
+from limbeck.formatting import one_line
 from limbeck.schema import Example
 
 IGNORE = -100  # transformers' label of padding
@@ -64,7 +66,7 @@ def progress(items: Sequence[Item], title: str | None) -> Iterable[Item]:
     """Iterate over `items`, with the main process's bar if there is a `title` and standard error is a terminal."""
     console = Console(stderr=True)
     shown = title and console.is_terminal and is_main_process()
-    return track(items, title or "", console=console, disable=not shown, transient=True)
+    return track(items, escape(one_line(title or "")), console=console, disable=not shown, transient=True)
 
 
 def end_ids(config: Any) -> tuple[int, ...]:

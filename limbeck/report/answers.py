@@ -10,7 +10,8 @@ from statistics import stdev
 import numpy as np
 
 from limbeck.data import load_split
-from limbeck.errors import LimbeckError
+from limbeck.data.sources import HubSource
+from limbeck.errors import DataError, LimbeckError
 from limbeck.metrics.calibration import ece
 from limbeck.metrics.judgements import HIGHEST, LOWEST
 from limbeck.metrics.predictions import read_predictions
@@ -96,10 +97,13 @@ class Contrast:
         return self.comparison is None and self.member is not self.baseline
 
 
-def grade(groups: Sequence[RunGroup], name: str = "test", *, with_data: bool = True) -> list[GradedGroup]:
+def grade(
+    groups: Sequence[RunGroup], name: str = "test", *, with_data: bool = True, online: bool = False
+) -> list[GradedGroup]:
     """Return each run group's answers in predictions/`name`.jsonl to the examples that all of its runs answered.
 
-    `with_data`: the examples have the teacher's words, from the test split.
+    `with_data`: the examples have the teacher's words, from the test split; from the Hub only if `online`, since a run
+    may be somebody else's.
     """
     data: dict[str, Mapping[Key, Example]] = {}  # by its settings
     graded = []
@@ -113,6 +117,8 @@ def grade(groups: Sequence[RunGroup], name: str = "test", *, with_data: bool = T
         source = settings.model_dump_json()  # shared by groups
         if with_data and source not in data:
             try:
+                if isinstance(settings.source, HubSource) and not online:
+                    raise DataError("its data set is on the Hub, which is asked with --online alone")
                 examples = load_split(settings, "test")
                 data[source] = {(example.id, example.input, example.label): example for example in examples}
             except LimbeckError as error:

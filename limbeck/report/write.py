@@ -37,6 +37,7 @@ from limbeck.runs.run import Run, flat, now, yaml_text
 ExtraSection = Callable[[Sequence[Run], Sequence[Grid], Mapping[str, str]], Section | None]
 
 REPORT_JSON = "report.json"
+_OURS = re.compile(r"index\.html|report\.(md|json)|tables/[a-z0-9-]+\.(md|tex|csv)|figures/[a-z0-9-]+\.svg")
 FORMATS = {"md": to_markdown, "tex": to_latex, "csv": to_csv}
 MAX_DRAWN = 12  # comparable sets with curves
 SHARED_FACTS = ("limbeck", "revision", "versions.", "machine.", "data.")  # of a provenance
@@ -45,14 +46,15 @@ SHARED_FACTS = ("limbeck", "revision", "versions.", "machine.", "data.")  # of a
 Report = dict[str, Any]  # by name in the templates and in report.json
 
 
-def write_report(paths: Sequence[Path], out: Path, extra: ExtraSection | None = None) -> Path:
+def write_report(paths: Sequence[Path], out: Path, extra: ExtraSection | None = None, *, online: bool = False) -> Path:
     """Write the report of the runs in and below `paths`, replacing an older one; return `out/index.html`.
 
-    Raises LimbeckError where `out` is something else, no run is finished, or a file cannot be read.
+    `online`: data sets of the Hub are read for the teacher's words. Raises LimbeckError where `out` is something else,
+    no run is finished, or a file cannot be read.
     """
     folder = Path(os.path.realpath(out))
     _check_replaceable(folder)
-    texts = _files(make_report(paths, extra))
+    texts = _files(make_report(paths, extra, online=online))
     with replacing(folder) as temporary:
         for name, text in texts.items():
             path = temporary / name
@@ -72,7 +74,7 @@ def _check_replaceable(out: Path) -> None:
     if out.exists() and not out.is_dir():
         raise FileError("not a folder; give another --output", path=out)
     try:
-        names = set(read_json(out / REPORT_JSON)["files"])
+        names = {name for name in read_json(out / REPORT_JSON)["files"] if _OURS.fullmatch(name)}
     except (LimbeckError, LookupError, TypeError):
         names = set()
     paths = (path for path in out.rglob("*") if path.is_symlink() or not path.is_dir())
@@ -80,7 +82,7 @@ def _check_replaceable(out: Path) -> None:
         raise FileError(f"holds {foreign[0]!r}, of no report; give another --output", path=out)
 
 
-def make_report(paths: Sequence[Path], extra: ExtraSection | None) -> Report:
+def make_report(paths: Sequence[Path], extra: ExtraSection | None, *, online: bool = False) -> Report:
     runs = find_runs(paths)
     groups = sorted(group_runs(runs), key=lambda group: group.task)
     if not groups:
@@ -88,7 +90,7 @@ def make_report(paths: Sequence[Path], extra: ExtraSection | None) -> Report:
     grids = [Grid.load(path) for folder in paths for path in sorted(folder.rglob("grids/*.yaml"))]
     errors = {path.stem: read_failure(path) for folder in paths for path in folder.rglob("failed/*.json")}
     missing, left_out = find_missing(runs, grids, errors)
-    tasks = grouped(grade(groups), lambda member: member.task)
+    tasks = grouped(grade(groups, online=online), lambda member: member.task)
     sets = [comparable for members in tasks.values() for comparable in comparable_sets(members)]
     if len(sets) > MAX_DRAWN:
         left_out.append(f"curves of {len(sets) - MAX_DRAWN} of {len(sets)} sets of comparable run groups")

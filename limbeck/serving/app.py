@@ -10,6 +10,7 @@ import re
 import time
 import uuid
 from collections.abc import AsyncIterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, nullcontext
 from dataclasses import dataclass
 from importlib.resources import files
@@ -82,8 +83,14 @@ class Service:
     """A student that answers the questions of all requests, by batches, and the teacher behind it."""
 
     def __init__(
-        self, trained: TrainedStudent, name: str, options: ServingOptions, teacher: Teacher | None = None
+        self,
+        trained: TrainedStudent,
+        name: str,
+        options: ServingOptions,
+        teacher: Teacher | None = None,
+        pool: ThreadPoolExecutor | None = None,
     ) -> None:
+        """Serve the student under a `name`; its work is done in `pool`, which has a thread for each worker."""
         self.trained, self.name, self.options, self.teacher = trained, name, options, teacher
         self.created, self._started = int(time.time()), now()
         self.metrics = Metrics(_PATHS, lambda: len(self.batches), teacher.cost if teacher else None)
@@ -92,6 +99,7 @@ class Service:
             size=options.batch_size,
             room=options.queue,
             workers=options.workers,
+            pool=pool or ThreadPoolExecutor(options.workers),
             watch=self.metrics.batch,
         )
 

@@ -6,7 +6,7 @@ import math
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Executor
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Generic, Self, TypeVar
@@ -41,16 +41,23 @@ class Batches(Generic[T]):
     """A bounded queue of questions, and the workers that answer them in batches."""
 
     def __init__(
-        self, work: Work[T], *, size: int, room: int, workers: int, watch: Callable[[int, float], None]
+        self,
+        work: Work[T],
+        *,
+        size: int,
+        room: int,
+        workers: int,
+        pool: Executor,
+        watch: Callable[[int, float], None],
     ) -> None:
-        """Answer up to `size` questions at a time in each of `workers` threads; at most `room` wait.
+        """Answer up to `size` questions at a time in each of `workers` threads of the `pool`; at most `room` wait.
 
-        `watch` is told the number of questions and the seconds of each batch.
+        In the end the pool is shut down. `watch` is told the number of questions and the seconds of each batch.
         """
         self._work, self._size, self._room, self._watch = work, size, room, watch
         self._waiting = deque[_Question]()
         self._arrived = asyncio.Event()
-        self._pool = ThreadPoolExecutor(workers, "student")
+        self._pool = pool
         self._workers = workers
         self._seconds = 0.1  # that a question took of late, a moving average
         self._pause = _SHORTEST_PAUSE

@@ -5,6 +5,7 @@ import logging
 import os
 import signal
 import socket
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 
@@ -17,7 +18,7 @@ from limbeck.llm.settings import is_loopback
 from limbeck.models.lora import merged
 from limbeck.models.settings import EngineName
 from limbeck.runs import open_run
-from limbeck.runs.evaluation import open_trained
+from limbeck.runs.evaluation import TrainedStudent, open_trained
 from limbeck.serving.app import Service, ServingOptions, application
 from limbeck.serving.cascade import CascadeOptions, Teacher, least_confidence, measured_questions
 
@@ -79,11 +80,9 @@ def serve(
     if not is_loopback(host) and not options.token:
         reason = "others reach this address: name the environment variable of a key with --api-key-env"
         raise RecipeError(reason, field="--host")
-    trained = open_trained(model, {"engine": engine})
-    trained.student.eval()
-    trained.student.model = merged(trained.student.model)
-    torch.set_num_threads(max(1, torch.get_num_threads() // options.workers))
-    trained.student.use_engine(trained.student.engine(trained.card.engine))
+    # loaded where it will answer: with threads of OpenMP for another thread too, each operation would wait for its own
+    pool = ThreadPoolExecutor(options.workers, "student")
+    trained = pool.submit(_open_student, model, engine, options.workers).result()
     folder = model.resolve().parent if model.resolve().name == "model" else model.resolve()
     run = open_run(folder) if (folder / "recipe.yaml").is_file() and (folder / "model").is_dir() else None
     teacher = None
@@ -96,20 +95,28 @@ def serve(
         threshold = least_confidence(cascade, run, trained.card)
         teacher = Teacher(job, folder.name, least_confidence=threshold, measured=measured_questions(run))
         log.info("questions of a confidence below %.4g are passed on to %s", threshold, job.teacher.name)
-    service = Service(trained, folder.name, options, teacher)
+    service = Service(trained, folder.name, options, teacher, pool)
     server, listener = open_server(service, host, port)
-    with suppress(ValueError):  # not the main thread, which alone has signals
+    address, bound = f"[{host}]" if ":" in host else host, listener.getsockname()[1]
+    with suppress(KeyboardInterrupt):
         # as Ctrl-C, before uvicorn has its own handlers and in the end, when it raises signals anew
         signal.signal(signal.SIGTERM, signal.default_int_handler)
-    address = f"[{host}]" if ":" in host else host
-    log.info("%s answers at http://%s:%d (%s)", service.name, address, listener.getsockname()[1], trained.card.engine)
-    with suppress(KeyboardInterrupt):
+        log.info("%s answers at http://%s:%d (%s)", service.name, address, bound, trained.card.engine)
         server.run(sockets=[listener])
     if run is not None:
         try:
             run.add_serving(service.totals())
         except LimbeckError as error:  # of a folder that is only read
             log.warning("the counts of this server are not kept: %s", error)
+
+
+def _open_student(model: Path, engine: EngineName | None, workers: int) -> TrainedStudent:
+    trained = open_trained(model, {"engine": engine})
+    torch.set_num_threads(max(1, torch.get_num_threads() // workers))
+    student = trained.student.eval()
+    student.model = merged(student.model)
+    student.use_engine(student.engine(trained.card.engine))
+    return trained
 
 
 def open_server(service: Service, host: str, port: int) -> tuple[uvicorn.Server, socket.socket]:

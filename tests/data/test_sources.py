@@ -3,6 +3,8 @@
 import hashlib
 import json
 import os
+import time
+import urllib.request
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -16,6 +18,7 @@ from limbeck.schema import Example
 from limbeck.tasks import get
 from tests.helpers.archives import archive_settings as settings
 from tests.helpers.archives import write_rows, write_shards
+from tests.helpers.servers import Answer, HttpRequest, Server
 
 
 def svamp_root(root: Path) -> Path:
@@ -170,6 +173,39 @@ def test_damaged_missing_and_large_archives(tmp_path: Path, monkeypatch: pytest.
         with pytest.raises(LimbeckError, match="cannot be unpacked"):
             fetch(address, tmp_path / "root")
         assert not (tmp_path / "root").exists()
+
+
+def test_an_archive_of_very_many_files_is_refused_before_its_list_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "many.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        for number in range(60_000):
+            archive.writestr(f"svamp/{number:030d}", b"")
+    begun = time.process_time()
+    with pytest.raises(LimbeckError, match="more files"):
+        fetch(str(path), tmp_path / "root")
+    assert time.process_time() - begun < 0.5  # reading the list takes longer
+
+
+def test_downloads_end_and_are_not_redirected_to_what_is_less_safe(tmp_path: Path, monkeypatch: Any) -> None:
+    archive = Path(pack(tmp_path / "good.zip", FILES)).read_bytes()
+
+    def behave(_: int, request: HttpRequest) -> Answer:
+        where = {"/ftp": "ftp://127.0.0.1/x.zip", "/file": f"file://{tmp_path}/good.zip", "/good": "/there.zip"}
+        if target := where.get(request.path):
+            return Answer(302, headers={"location": target})
+        return Answer(200, archive, mode="dribble" if request.path == "/slow" else "whole")
+
+    with Server(behave) as server:
+        url = server.url.removesuffix("/v1")
+        assert fetch(f"{url}/good", tmp_path / "root") == ["cqa", "svamp"]
+        monkeypatch.setattr(sources, "FETCH_SECONDS", 1)
+        for path in ("/ftp", "/file", "/slow"):
+            with pytest.raises(LimbeckError, match="(?i)redirect" if path != "/slow" else "1 seconds"):
+                fetch(url + path, tmp_path / "other")
+    request = urllib.request.Request("https://safe.example/x.zip")
+    with pytest.raises(ValueError, match="less safe"):
+        sources._Redirects().redirect_request(request, None, 302, "", {}, "http://safe.example/x.zip")
+    assert not (tmp_path / "other").exists() and not list(tmp_path.glob(".fetch-*"))
 
 
 @pytest.fixture

@@ -3,10 +3,14 @@
 import csv
 import io
 import json
+import os
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import yaml
 
 from limbeck.errors import LimbeckError
 from limbeck.grids import GridFolder
@@ -14,6 +18,7 @@ from limbeck.paper import paper_section
 from limbeck.report import write_report
 from limbeck.report.tables import Cell, Table, to_csv, to_latex, to_markdown
 from limbeck.report.write import _with_file_names, make_report, to_text
+from tests.helpers.servers import Server, error
 from tests.paper.paper_runs import answers, cell_of, data_at, smoke
 from tests.paper.paper_runs import finished as finished_cell
 from tests.report.reports import finished
@@ -142,3 +147,29 @@ def test_latex_has_a_column_each_and_no_command_but_its_own():
     text = to_latex(table_of("\\input{x} & 5 % of $x_1^2$ #1 ~"))
     assert r"\begin{tabular}{lrr}\toprule" in text
     assert r"\textbackslash{}input\{x\} \& 5 \% of \$x\_1\textasciicircum{}2\$ \#1 \textasciitilde{} & 12.35" in text
+
+
+def test_the_list_of_a_report_names_no_other_file_for_deletion(runs, tmp_path):
+    page = write_report([runs], tmp_path / "new")
+    (page.parent / "notes.txt").write_text("mine")
+    listed = json.loads((page.parent / "report.json").read_text())
+    (page.parent / "report.json").write_text(json.dumps(listed | {"files": [*listed["files"], "notes.txt"]}))
+    with pytest.raises(LimbeckError, match=r"notes\.txt"):
+        write_report([runs], tmp_path / "new")
+    assert (page.parent / "notes.txt").read_text() == "mine"
+
+
+def test_a_report_asks_the_hub_for_a_runs_data_only_if_it_is_told_to(tmp_path):
+    finished(tmp_path / "run", "dss", 1)
+    recipe = yaml.safe_load((tmp_path / "run" / "recipe.yaml").read_text())
+    recipe["data"] = {"task": "custom", "source": {"kind": "hub", "path": "somebody/data"}}
+    (tmp_path / "run" / "recipe.yaml").write_text(yaml.safe_dump(recipe))
+    with Server(lambda *_: error(404)) as hub:
+        environment = {**os.environ, "HF_ENDPOINT": hub.url, "HF_TOKEN": "hf_secret", "HF_HUB_OFFLINE": "0"}
+        asked = []
+        for words in ([], ["--online"]):
+            command = [sys.executable, "-m", "limbeck", "report", "run", "-o", "out", *words]
+            done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
+            assert done.returncode == 0 and "teacher's words" in done.stderr, done.stderr
+            asked.append(hub.count)
+    assert asked[0] == 0 < asked[1]

@@ -3,6 +3,7 @@
 import asyncio
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -37,7 +38,8 @@ def examples(*numbers):
 
 
 def opened(answer, *, size=8, room=100, workers=1):
-    return Batches(answer, size=size, room=room, workers=workers, watch=lambda *_: None)
+    pool = ThreadPoolExecutor(workers)
+    return Batches(answer, size=size, room=room, workers=workers, pool=pool, watch=lambda *_: None)
 
 
 @pytest.mark.parametrize("workers", [1, 3])
