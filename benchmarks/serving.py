@@ -26,7 +26,7 @@ import torch
 
 from benchmarks.rows import value_row, yes
 from benchmarks.settings import Settings
-from limbeck.data import load
+from limbeck.data import load, source
 from limbeck.models.loading import open_student, save_merged
 from limbeck.models.lora import merged
 from limbeck.runs import Recipe, open_run, train
@@ -128,13 +128,10 @@ def serving(settings: Settings) -> Iterator[dict[str, Any]]:
     weights = path / "merged"
     save_merged(run.model, weights)
     student, card = open_student(run.model)
-    questions = [example.input for example in load(run.recipe.data).test]
-    assert card.prompts is not None and card.prompts.frame is not None, "a student with a chat template"
-    before, after = card.prompts.frame
-    prompts = [
-        student.tokenizer.decode(ids).removeprefix(before).removesuffix(after)
-        for ids in student.source_ids(questions)[0]
-    ]
+    examples = load(run.recipe.data).test
+    questions = [example.input for example in examples]
+    assert card.prompts is not None and card.prompts.template == "chat", "a student with a chat template"
+    prompts = [card.prompts.content(source(example, card.answer_view)) for example in examples]
     limbeck = [sys.executable, "-m", "limbeck", "serve", str(path), "--port", "PORT", "--engine"]
     commands = {f"limbeck, {engine}": ([*limbeck, engine], "/healthz", questions) for engine in ENGINES}
     program = str(Path(sys.executable).with_name("transformers"))
@@ -148,7 +145,7 @@ def serving(settings: Settings) -> Iterator[dict[str, Any]]:
             llama = [LLAMA, "-m", "llama_cpp.server", "--model", str(file), "--port", "PORT", "--n_ctx", "512"]
             threads = str(torch.get_num_threads())
             llama += ["--n_threads", threads, "--n_threads_batch", threads]
-            commands[f"llama-cpp-python, {precision}"] = (llama, "/v1/models", questions)
+            commands[f"llama-cpp-python, {precision}"] = (llama, "/v1/models", prompts)
     loads = {
         name: measured(command, health, str(weights.resolve()), texts, seconds)
         for name, (command, health, texts) in commands.items()
