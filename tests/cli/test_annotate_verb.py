@@ -32,7 +32,7 @@ def test_a_job_from_its_cost_to_its_rows(limbeck, job, tmp_path):
         code, out, _ = limbeck("annotate", "run", "annotate.yaml", "--dry-run")
         assert (code, "missing" in out, server.count) == (0, True, 0)
         code, out, err = limbeck("annotate", "run", "annotate.yaml")
-        assert (code, err) == (0, "")
+        assert (code, err) == (0, f"limbeck: asking m at {server.url} with $OPENAI_API_KEY\n")
         assert "5 replies stored in annotations.sqlite" in out and "0.0150" in out
         outcome = json.loads(limbeck("annotate", "run", "annotate.yaml", "--json")[1])
         assert (outcome["requests"], outcome["answers"], server.count) == (0, 5, 5)
@@ -72,7 +72,7 @@ def test_missing_answers_are_counted_and_exit_code_one(limbeck, job):
     with Server(lambda number, request: error(400, "no threes") if number == 3 else answer(number, request)) as server:
         job(server.url, limits={"concurrency": 1})
         code, out, err = limbeck("annotate", "run", "annotate.yaml")
-    assert (code, err) == (1, "")
+    assert (code, err.count("\n")) == (1, 1)  # who is asked
     assert "no threes" in out and "missing yet: 1 answers. Start the job again" in out
     out = limbeck("annotate", "show", "annotate.yaml", "--replies", "failed")[1]
     assert "no threes" in out and "--- questions-3" in out
@@ -92,7 +92,9 @@ def test_ctrl_c_waits_for_what_is_in_flight_and_loses_nothing(job, tmp_path, mon
 
 def test_an_upload_is_asked_about(limbeck, job, tmp_path, monkeypatch):
     uploads = []
-    monkeypatch.setattr("limbeck.hub.upload", lambda _, name, *args, private, **to: uploads.append((name, private)))
+    monkeypatch.setattr(
+        "limbeck.hub.upload", lambda _, name, *args, private, **to: str(uploads.append((name, private)))
+    )
     export = ("annotate", "export", "annotate.yaml", "--output", "annotated.jsonl", "--hub", "me/rows")
     with Server(answer) as server:
         job(server.url)

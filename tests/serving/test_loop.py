@@ -61,7 +61,7 @@ def test_three_rounds_raise_accuracy_and_lower_what_is_passed_on(tmp_path, monke
                 assert served.process.wait(30) == 0
             passed_on = sum(answer["passed_on"] == "answered" for answer in answers)
             (totals,) = run.served()
-            assert (totals["questions"], totals["passed_on"], totals["failed"]) == (ASKED, passed_on, 0)
+            assert (totals.questions, totals.passed_on, totals.failed) == (ASKED, passed_on, 0)
             accuracies.append(run.results["test"]["accuracy"])
             shares.append(passed_on / ASKED)
             limbeck(*harvesting)
