@@ -87,6 +87,7 @@ class Service:
         trained: TrainedStudent,
         name: str,
         options: ServingOptions,
+        *,
         teacher: Teacher | None = None,
         pool: ThreadPoolExecutor | None = None,
     ) -> None:

@@ -80,11 +80,11 @@ def serve(
     if not is_loopback(host) and not options.token:
         reason = "others reach this address: name the environment variable of a key with --api-key-env"
         raise RecipeError(reason, field="--host")
+    folder = model.resolve().parent if model.resolve().name == "model" else model.resolve()
+    run = open_run(folder) if (folder / "recipe.yaml").is_file() and (folder / "model").is_dir() else None
     # loaded where it will answer: with threads of OpenMP for another thread too, each operation would wait for its own
     pool = ThreadPoolExecutor(options.workers, "student")
     trained = pool.submit(_open_student, model, engine, options.workers).result()
-    folder = model.resolve().parent if model.resolve().name == "model" else model.resolve()
-    run = open_run(folder) if (folder / "recipe.yaml").is_file() and (folder / "model").is_dir() else None
     teacher = None
     if cascade is not None:
         job, task = cascade.job, trained.card.task
@@ -95,7 +95,7 @@ def serve(
         threshold = least_confidence(cascade, run, trained.card)
         teacher = Teacher(job, folder.name, least_confidence=threshold, measured=measured_questions(run))
         log.info("questions of a confidence below %.4g are passed on to %s", threshold, job.teacher.name)
-    service = Service(trained, folder.name, options, teacher, pool)
+    service = Service(trained, folder.name, options, teacher=teacher, pool=pool)
     server, listener = open_server(service, host, port)
     address, bound = f"[{host}]" if ":" in host else host, listener.getsockname()[1]
     with suppress(KeyboardInterrupt):

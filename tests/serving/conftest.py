@@ -41,7 +41,7 @@ class Served:
 @contextmanager
 def serving(trained, teacher=None, **options):
     """Serve an open student from a thread."""
-    server, listener = open_server(Service(trained, "dss", ServingOptions(**options), teacher), "127.0.0.1", 0)
+    server, listener = open_server(Service(trained, "dss", ServingOptions(**options), teacher=teacher), "127.0.0.1", 0)
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
     thread.start()
     try:
