@@ -93,6 +93,7 @@ annotate run job.yaml -s teacher.base_url=https://me:password@host/v1 | without 
 annotate show job.yaml | no such store
 annotate export job.yaml --output x.jsonl --public | --hub
 annotate export job.yaml --output rows.jsonl | overwrite
+annotate export job.yaml -s rows=x.provenance.json --output x.jsonl | overwrite
 annotate import none.jsonl --output x.jsonl | no such file
 annotate prompt svmap | did you mean 'svamp'"""
 
