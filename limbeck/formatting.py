@@ -8,8 +8,9 @@ from typing import Any
 
 LONGEST = 2000  # characters of a text in a table or on a page
 
+# where a spreadsheet would begin a formula; signs in full width, too
+_FORMULA = re.compile(r"(^|; ?)(?=[=+\-@\uff1d\uff0b\uff0d\uff20])")
 # controls, formats (also bidi), surrogates, private use, unassigned, separators
-_FORMULA = re.compile(r"(^|; ?)(?=[=+\-@\uff1d\uff0b\uff0d\uff20])")  # signs in full width, too
 _HIDDEN = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
 _SHOWN = "\n\t\u200c\u200d"  # the joiners are needed by scripts and emoji
 # bullets, rules; emphasis, code, links, HTML, headings, cells, formulas, mentions; :emoji: and bare addresses

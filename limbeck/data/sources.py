@@ -109,6 +109,7 @@ def _download(url: str, path: Path) -> None:
 def _open_archive(path: Path) -> zipfile.ZipFile:
     """Open an archive. Raises ValueError where its files are too many or too large."""
     with path.open("rb") as file:
+        # ZipFile itself would read the whole list
         record = zipfile._EndRecData(file)  # type: ignore[attr-defined]
     if record and record[zipfile._ECD_SIZE] > MAX_DIRECTORY:  # type: ignore[attr-defined]
         raise ValueError("more files than any archive of tasks has")
