@@ -5,10 +5,8 @@ import json
 import logging
 import os
 import platform
-import shutil
 import time
 from collections.abc import Callable
-from contextlib import suppress
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
@@ -18,11 +16,10 @@ import huggingface_hub
 from filelock import FileLock
 from huggingface_hub import constants
 
-from limbeck.errors import FileError, LimbeckError
-from limbeck.files import read_json, sha256, unwritable, write_json
+from limbeck.errors import FileError
+from limbeck.files import is_whole, remove, sha256, unwritable, write_manifest
 
 log = logging.getLogger(__name__)
-MANIFEST = "manifest.json"  # the files' SHA-256
 _LIBRARIES = ("pyarrow", "tokenizers", "transformers")
 _UNUSED_SECONDS = 30 * 24 * 3600
 
@@ -40,9 +37,9 @@ def cached(kind: str, key: Any, build: Callable[[Path], None]) -> Path:
         raise FileError(f"no cache can be made ({error})", path=constants.HF_ASSETS_CACHE) from None
     folder = root / name
     try:
-        if not _is_intact(folder):
+        if not is_whole(folder):
             with FileLock(root / f"{name}.lock"):
-                if not _is_intact(folder):
+                if not is_whole(folder):
                     _make(folder, build)
         os.utime(folder)
     except OSError as error:
@@ -50,40 +47,24 @@ def cached(kind: str, key: Any, build: Callable[[Path], None]) -> Path:
     return folder
 
 
-def _is_intact(folder: Path) -> bool:
-    with suppress(LimbeckError, OSError):
-        return bool(read_json(folder / MANIFEST) == _hashes(folder))
-    return False
-
-
-def _hashes(folder: Path) -> dict[str, str]:
-    return {path.name: sha256(path) for path in sorted(folder.iterdir()) if path.name != MANIFEST}
-
-
 def _make(folder: Path, build: Callable[[Path], None]) -> None:
     for entry in folder.parent.iterdir():
         if time.time() - entry.stat().st_mtime > _UNUSED_SECONDS:
-            _remove(entry)
+            remove(entry)
     if folder.exists():
         log.warning("%s: damaged, and made anew", folder)
     else:
         log.info("%s: made once for this data", folder)
     temporary = folder.with_suffix(".tmp")
     for remains in (folder, temporary):  # damaged, or of a process that was killed
-        _remove(remains)
+        remove(remains)
     try:
         temporary.mkdir()
         build(temporary)
-        write_json(temporary / MANIFEST, _hashes(temporary))
+        write_manifest(temporary)
         temporary.rename(folder)
     finally:
-        _remove(temporary)
-
-
-def _remove(path: Path) -> None:
-    shutil.rmtree(path, ignore_errors=True)
-    with suppress(OSError):
-        path.unlink()
+        remove(temporary)
 
 
 @cache

@@ -1,12 +1,16 @@
 """Files read whole and written in one step."""
 
 import contextlib
+import ctypes
 import errno
+import glob
 import hashlib
 import json
 import os
 import secrets
 import shutil
+import sys
+import time
 from collections.abc import Iterable, Iterator
 from io import BufferedReader
 from pathlib import Path
@@ -17,28 +21,105 @@ from limbeck.errors import DataError, FileError, LimbeckError, first_line
 
 STDIO = Path("-")  # standard output or input
 MAX_DEPTH = 20  # of folders in a run
+MAX_JSON_DEPTH = 100
+MANIFEST = "manifest.json"  # a folder's other files, with their sizes and SHA-256
+REMAINS_SECONDS = 24 * 3600  # a temporary name that is older was left by a process that was killed
+_AT_FDCWD, _RENAME_EXCHANGE = -100, 2  # of Linux
 
 
 @contextlib.contextmanager
-def replacing(path: Path) -> Iterator[Path]:
-    """Yield a temporary name beside `path`, renamed to it on success and removed on failure.
+def replacing(path: Path, *, folder: bool = False) -> Iterator[Path]:
+    """Yield a temporary name beside `path`, renamed to it on success, once it is on the disk, and removed on failure.
 
-    A link's target is replaced; a file keeps its permissions. Raises FileError.
+    A link's target is replaced; a file keeps its permissions. A folder that is there is replaced only by another
+    `folder`, in one step where the system can. Remains of killed processes are removed. Raises FileError.
     """
-    target = Path(os.path.realpath(path))
-    temporary = target.with_name(f".{secrets.token_hex(4)}.tmp")
+    temporary = None
     try:
+        target = Path(os.path.realpath(path))
+        start = f".{target.name[:100]}-"
         target.parent.mkdir(parents=True, exist_ok=True)
+        remove_remains(target.parent, f"{glob.escape(start)}*.tmp")
+        temporary = target.with_name(f"{start}{secrets.token_hex(4)}.tmp")
         yield temporary
         if target.is_file():
             shutil.copymode(target, temporary)
-        temporary.replace(target)
-    except OSError as error:
+        flush(temporary)
+        if folder and target.is_dir():
+            _exchange(temporary, target)
+        else:
+            temporary.replace(target)
+        _flush(target.parent)
+    except (OSError, ValueError) as error:  # ValueError: a path that no file system takes
         raise unwritable(path, error) from error
     finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+        if temporary is not None:
+            remove(temporary)
+
+
+def remove(path: Path) -> None:
+    """Remove a file or a folder, if it is there."""
+    shutil.rmtree(path, ignore_errors=True)
+    with contextlib.suppress(OSError):
+        path.unlink()
+
+
+def remove_remains(folder: Path, pattern: str) -> None:
+    """Remove what has the temporary names of `pattern` and is older than `REMAINS_SECONDS`."""
+    for path in folder.glob(pattern):
         with contextlib.suppress(OSError):
-            temporary.unlink()
+            if time.time() - path.stat().st_mtime > REMAINS_SECONDS:
+                remove(path)
+
+
+def flush(path: Path) -> None:
+    """Wait until a file, or a folder with all that is in it, is on the disk."""
+    for part in (path, *path.rglob("*")):
+        _flush(part)
+
+
+def _flush(path: Path) -> None:
+    if os.name == "posix":
+        descriptor = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        except OSError:
+            if not path.is_dir():  # not all file systems do it for a folder
+                raise
+        finally:
+            os.close(descriptor)
+
+
+def _exchange(a: Path, b: Path) -> None:
+    """Exchange the names of two folders."""
+    if sys.platform == "linux":
+        rename, names = getattr(ctypes.CDLL(None), "renameat2", None), [os.fsencode(path) for path in (a, b)]
+        if rename is not None and rename(_AT_FDCWD, names[0], _AT_FDCWD, names[1], _RENAME_EXCHANGE) == 0:
+            return
+    older = a.with_suffix(".old.tmp")
+    b.rename(older)
+    a.rename(b)
+    older.rename(a)
+
+
+def write_manifest(folder: Path) -> None:
+    """Write the list of a folder's files, all on the disk by then, by which `is_whole` knows them."""
+    flush(folder)
+    write_json(folder / MANIFEST, _manifest(folder))
+
+
+def is_whole(folder: Path) -> bool:
+    """Return whether a folder's files are those of its manifest."""
+    with contextlib.suppress(LimbeckError, OSError):
+        return bool(read_json(folder / MANIFEST) == _manifest(folder))
+    return False
+
+
+def _manifest(folder: Path) -> dict[str, dict[str, Any]]:
+    files = sorted(path for path in folder.rglob("*") if path.is_file() and path != folder / MANIFEST)
+    return {
+        path.relative_to(folder).as_posix(): {"bytes": path.stat().st_size, "sha256": sha256(path)} for path in files
+    }
 
 
 def write_text(path: Path, text: str) -> None:
@@ -52,7 +133,8 @@ def write_text(path: Path, text: str) -> None:
 
 def is_stream(path: Path) -> bool:
     """Return whether `path` is `-`, a pipe or a device."""
-    return is_stdout(path) or (path.exists() and not path.is_file() and not path.is_dir())
+    there = os.path.exists(path)  # noqa: PTH110 - which is False for a path that no file system takes
+    return is_stdout(path) or (there and not path.is_file() and not path.is_dir())
 
 
 def is_stdout(path: Path) -> bool:
@@ -80,22 +162,22 @@ def refuse_links(folder: Path) -> None:
 
 def check_writable(path: Path, *sources: Path) -> None:
     """Create the folder of `path`. Raises FileError if it cannot be written, or is one of the sources."""
-    if is_stream(path):
-        return
-    target = Path(os.path.realpath(path))
-    if target.is_dir() or target in [source.resolve() for source in sources]:
-        raise FileError("the output would overwrite a folder or an input; give another --output", path=path)
     try:
+        if is_stream(path):
+            return
+        target = Path(os.path.realpath(path))
+        if target.is_dir() or target in [source.resolve() for source in sources]:
+            raise FileError("the output would overwrite a folder or an input; give another --output", path=path)
         target.parent.mkdir(parents=True, exist_ok=True)
         TemporaryFile(dir=target.parent).close()
-    except OSError as error:
+    except (OSError, ValueError) as error:  # ValueError: a path that no file system takes
         raise unwritable(path, error) from None
 
 
-def unwritable(path: Path, error: OSError) -> FileError:
-    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+def unwritable(path: Path, error: OSError | ValueError) -> FileError:
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
         return disk_full(path)
-    return FileError(f"cannot be written ({error.strerror or error})", path=path)
+    return FileError(f"cannot be written ({getattr(error, 'strerror', None) or error})", path=path)
 
 
 def disk_full(path: Path) -> FileError:
@@ -182,10 +264,23 @@ def read_jsonl(path: Path) -> list[tuple[int, dict[str, Any]]]:
 
 def _json(text: str, path: Path, line: int) -> Any:
     try:
-        return json.loads(text)
+        value = json.loads(text)
+        if _is_deeper(value, MAX_JSON_DEPTH):
+            raise ValueError(f"nested more than {MAX_JSON_DEPTH} deep")
+        return value
     except (RecursionError, ValueError) as error:  # endless nesting or digits
         line += getattr(error, "lineno", 1) - 1
         raise DataError(f"not JSON ({first_line(error)})", path=path, line=line) from None
+
+
+def _is_deeper(value: Any, depth: int) -> bool:
+    level = [value] if isinstance(value, dict | list) else []
+    for _ in range(depth):
+        nested = (outer.values() if isinstance(outer, dict) else outer for outer in level)
+        level = [inner for values in nested for inner in values if isinstance(inner, dict | list)]
+        if not level:
+            return False
+    return True
 
 
 def sha256(path: Path) -> str:

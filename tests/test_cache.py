@@ -10,6 +10,7 @@ import pytest
 from limbeck import cache
 from limbeck.cache import cached
 from limbeck.errors import FileError, LimbeckError
+from limbeck.files import MANIFEST
 from tests.helpers.processes import Forked
 
 
@@ -63,7 +64,7 @@ def flip(path: Path) -> None:
 
 
 @pytest.mark.parametrize("damage", [flip, lambda path: path.write_bytes(path.read_bytes()[:-2]), Path.unlink])
-@pytest.mark.parametrize("name", ["first", cache.MANIFEST])
+@pytest.mark.parametrize("name", ["first", MANIFEST])
 def test_a_damaged_folder_is_made_anew(
     assets: Path, caplog: pytest.LogCaptureFixture, damage: Callable[[Path], object], name: str
 ) -> None:

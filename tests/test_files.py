@@ -3,6 +3,7 @@
 import errno
 import os
 import stat
+import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -29,7 +30,13 @@ def test_files_read_back_and_a_failed_write_keeps_the_old_file(tmp_path):
 
 @pytest.mark.parametrize(
     ("text", "line"),
-    [("{", 1), ('{"a": 1}\n\n[2]', 3), ("[" * 100_000, 1), ('{"a": ' + "9" * 5000 + "}", 1)],
+    [
+        ("{", 1),
+        ('{"a": 1}\n\n[2]', 3),
+        ("[" * 100_000, 1),
+        ('{"a": ' * 101 + "1" + "}" * 101, 1),
+        ('{"a": ' + "9" * 5000 + "}", 1),
+    ],
 )
 def test_a_line_that_is_no_json_object_is_numbered(text, line, tmp_path):
     path = tmp_path / "x.jsonl"
@@ -46,7 +53,7 @@ def test_an_unreadable_path_is_a_printable_error(name):
     str(caught.value).encode()
 
 
-@pytest.mark.parametrize("name", [".", "file/inner/text", "folder"])
+@pytest.mark.parametrize("name", [".", "file/inner/text", "folder", "x" * 300, "null\0", "lone\ud800", "a/" * 3000])
 @pytest.mark.parametrize("check", [lambda path: write_text(path, "new"), check_writable])
 def test_an_impossible_target_is_an_error_and_changes_nothing(name, check, tmp_path, monkeypatch):
     (tmp_path / "file").write_text("mine")
@@ -58,6 +65,53 @@ def test_an_impossible_target_is_an_error_and_changes_nothing(name, check, tmp_p
     assert sorted(path.name for path in tmp_path.iterdir()) == ["file", "folder", "link"]
     with pytest.raises(FileError):
         check_writable(Path("link"), Path("file"))  # an input
+
+
+def test_a_folder_is_replaced_in_one_step_by_another_folder_alone(tmp_path):
+    target = tmp_path / "folder"
+
+    def replace_it(number):
+        with files.replacing(target, folder=True) as temporary:
+            (temporary / "inner").mkdir(parents=True)
+            (temporary / "inner" / "number").write_text(str(number))
+
+    replace_it(0)
+    with ThreadPoolExecutor(1) as thread:
+        replaced = thread.submit(lambda: [replace_it(number) for number in range(1, 50)])
+        while not replaced.done():
+            assert target.is_dir()
+    assert (target / "inner" / "number").read_text() == "49"
+    for write in (lambda path: path.write_text("new"), Path.mkdir):
+        with pytest.raises(FileError), files.replacing(target) as temporary:
+            write(temporary)
+    assert [path.name for path in tmp_path.iterdir()] == ["folder"] and (target / "inner" / "number").is_file()
+
+
+def test_remains_of_killed_processes_go_and_what_others_write_now_stays(tmp_path):
+    long_ago = 2 * files.REMAINS_SECONDS
+    for name, age in ((".a.txt-0badcafe.tmp", long_ago), (".a.txt-1badcafe.tmp", 0), (".b-0.tmp", long_ago)):
+        (tmp_path / name / "inner").mkdir(parents=True)
+        os.utime(tmp_path / name, (time.time() - age,) * 2)
+    write_text(tmp_path / "a.txt", "new")
+    assert sorted(path.name for path in tmp_path.iterdir()) == [".a.txt-1badcafe.tmp", ".b-0.tmp", "a.txt"]
+
+
+def test_a_folder_is_whole_while_its_files_are_those_of_its_manifest(tmp_path):
+    (tmp_path / "inner").mkdir()
+    for name in ("one", "inner/two"):
+        (tmp_path / name).write_text(name)
+    assert not files.is_whole(tmp_path)
+    files.write_manifest(tmp_path)
+    assert files.is_whole(tmp_path)
+    for name, text in (("one", "onE"), ("inner/two", ""), ("three", "new"), (files.MANIFEST, "{}")):
+        before = (tmp_path / name).read_bytes() if (tmp_path / name).exists() else None
+        (tmp_path / name).write_text(text)
+        assert not files.is_whole(tmp_path)
+        (tmp_path / name).unlink()
+        assert not files.is_whole(tmp_path) or before is None
+        if before is not None:
+            (tmp_path / name).write_bytes(before)
+        assert files.is_whole(tmp_path)
 
 
 def test_a_link_is_followed_and_a_file_keeps_its_permissions(tmp_path):

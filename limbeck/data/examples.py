@@ -14,8 +14,8 @@ from typing import Any, Self, overload
 import numpy as np
 from numpy.typing import NDArray
 
-from limbeck.cache import MANIFEST, cached
-from limbeck.files import read_json
+from limbeck.cache import cached
+from limbeck.files import MANIFEST, read_json
 from limbeck.schema import Example
 
 _FILE, _ENTRIES = "examples.json", "entries.npy"
@@ -48,7 +48,7 @@ class ExampleTable(Sequence[Example]):
         """Open the table of the `examples`, which are read only if it is not in the cache."""
         folder = cached("examples", key, lambda folder: _write(examples, folder))
         file, entries = io.FileIO(folder / _FILE), np.load(folder / _ENTRIES, mmap_mode="r")
-        return cls(file, entries.view(np.ndarray), read_json(folder / MANIFEST)[_FILE])
+        return cls(file, entries.view(np.ndarray), read_json(folder / MANIFEST)[_FILE]["sha256"])
 
     def __len__(self) -> int:
         return len(self.entries)

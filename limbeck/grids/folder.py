@@ -19,7 +19,7 @@ from limbeck.errors import DataError, LimbeckError
 from limbeck.files import read_json, write_json, write_text
 from limbeck.formatting import one_line, visible
 from limbeck.grids.grid import Grid, GridCell, cells
-from limbeck.runs.run import LOCK, yaml_text
+from limbeck.runs.run import LOCK, Run, yaml_text
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,7 @@ class GridFolder:
     def state(self, cell: GridCell) -> CellState:
         """Return a cell's state; `elsewhere` if any process holds it."""
         path = self.out / cell.name
-        if (path / "results.json").exists():
+        if Run(path, cell.recipe).finished:
             return CellState(cell, path, "finished")
         if (failure := self.failure(cell.name)).exists():
             return CellState(cell, path, "failed", read_failure(failure))
@@ -87,11 +87,10 @@ def states(grids: Sequence[Grid], out: Path) -> list[CellState]:
             raise LimbeckError(f"two grids are called {name!r}; rename one")
     by_name = {cell.name: cell for grid in grids for cell in cells(grid)}
     board = [GridFolder(out).state(cell) for cell in by_name.values()]
-    for state in board:
-        provenance = state.path / "provenance.json"
-        machine = read_json(provenance).get("machine", {}) if state.status == "finished" and provenance.exists() else {}
-        if machine.get("processes", state.cell.gpus) != state.cell.gpus:
-            reason = f"trained in {machine['processes']} processes, with steps of another size than the grid's now"
+    for state in (state for state in board if state.status == "finished"):
+        processes = Run(state.path, state.cell.recipe).provenance["machine"].get("processes", state.cell.gpus)
+        if processes != state.cell.gpus:
+            reason = f"trained in {processes} processes, with steps of another size than the grid's now"
             raise LimbeckError(f"{reason}; change resources.gpus, or give another --out", path=state.path)
     return board
 

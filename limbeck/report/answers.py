@@ -109,7 +109,7 @@ def grade(
     graded = []
     for group in groups:
         by_run = [
-            {(row.id, row.input, str(row.label)): row for row in read_predictions(run.predictions(name))}
+            {(row.id, row.input, str(row.label)): row for row in read_predictions(run.measured_predictions(name))}
             for run in group.runs
         ]
         keys = [key for key in by_run[0] if all(key in answers for answers in by_run)]

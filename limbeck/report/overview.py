@@ -12,17 +12,20 @@ ONE_TEST = "one test alone, before Holm's correction, finds 4 times of 5"
 SMOKE_STEPS = 20  # smoke runs take 4; a pretrained student learns a small task in 45
 
 
-def find_missing(runs: Sequence[Run], grids: Sequence[Grid], errors: Mapping[str, str]) -> tuple[list[str], list[str]]:
-    """Return a sentence that counts runs without a result, if any, and a sentence for each."""
+def find_missing(
+    runs: Sequence[Run], grids: Sequence[Grid], errors: Mapping[str, str], damaged: Sequence[str]
+) -> tuple[list[str], list[str]]:
+    """Return a sentence that counts runs without a result, if any, and a sentence for each; `damaged` has some."""
     finished = {run_name(run.recipe) for run in runs if run.finished}
     failed = {name: f"{name} failed: {error}" for name, error in errors.items() if name not in finished}
     begun = {run_name(run.recipe): f"{run.path} is not finished" for run in runs}
     unfinished = [sentence for name, sentence in begun.items() if name not in finished | failed.keys()]
     names = dict.fromkeys(cell.name for grid in grids for cell in cells(grid))
     not_run = [f"{name} was not run" for name in names if name not in begun | failed]
-    sentences = {"failed": [*failed.values()], "unfinished": unfinished, "not run": not_run}
+    sentences = {"failed": [*failed.values()], "damaged": damaged, "unfinished": unfinished, "not run": not_run}
     counts = ", ".join(f"{len(group)} {status}" for status, group in sentences.items() if group)
-    return [f"Runs without a result: {counts}."] if counts else [], [*failed.values(), *unfinished, *_first(not_run)]
+    named = [*failed.values(), *damaged, *unfinished, *_first(not_run)]
+    return [f"Runs without a result: {counts}."] if counts else [], named
 
 
 def overview(contrasts: Sequence[Contrast], missing: Sequence[str]) -> list[str]:

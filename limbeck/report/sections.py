@@ -20,6 +20,7 @@ from limbeck.stats.intervals import Flags
 
 Tasks = Mapping[str, Sequence[GradedGroup]]  # the run groups by task
 
+MAX_LOGGED = 1e100  # of a logged number
 MAX_POINTS, MAX_ROWS = 150, 11  # of a figure's line and of its table
 LOGGED = {  # by a log key's prefix: the figure's title, its y axis, and "y" for per cent
     "term_": ("{}, a term of the loss", "loss (nats)", ""),
@@ -131,10 +132,10 @@ def _log(path: Path) -> dict[tuple[str, int], float]:
     for line, row in read_jsonl(path):
         for key in row if "step" in row else ():
             if key.startswith((*LOGGED,)):
-                try:
-                    values[key, int(row["step"])] = float(row[key])
-                except (TypeError, ValueError, OverflowError):
-                    raise DataError("step and value have to be numbers", path=path, line=line, field=key) from None
+                numbers = [number for number in (row["step"], row[key]) if type(number) in (int, float)]
+                if len(numbers) < 2 or not max(map(abs, numbers)) <= MAX_LOGGED:
+                    raise DataError("step and value have to be numbers", path=path, line=line, field=key)
+                values[key, int(row["step"])] = float(row[key])
     return values
 
 
@@ -266,7 +267,7 @@ def _quality_table(task: str, members: Sequence[GradedGroup]) -> Table:
         evaluations = [flat(page) for run in member.runs if (page := run.page()) is not None]
         rows[member.name] = {}
         for name, key in QUALITY.items():
-            values = [page[key] for page in evaluations if page.get(key) is not None]
+            values = [float(page[key]) for page in evaluations if isinstance(page.get(key), int | float)]
             reason = (evaluations or [{}])[0].get(f"reasons.{key.partition('.')[0]}") or "not measured"
             rows[member.name][name] = Cell(fmean(values), seeds=len(values)) if values else Cell(None, reason)
     title = f"{task}: the rationales' text beside the teacher's"

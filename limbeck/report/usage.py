@@ -12,7 +12,8 @@ from limbeck.errors import LimbeckError
 from limbeck.figures import Point
 from limbeck.report.answers import GradedGroup, accuracy_cell
 from limbeck.report.tables import Cell, Figure, Rows, Section, Table
-from limbeck.runs.run import Run, ServerTotals
+from limbeck.runs.records import ServerTotals
+from limbeck.runs.run import Run
 from limbeck.stats.intervals import Flags
 
 _ACCURACY, _PASSED = "accuracy (%)", "passed on (%)"
@@ -50,7 +51,7 @@ class _Usage:
     def accuracy_of_both(self) -> Cell:
         """Return the accuracy on the test split of the student, and the teacher below the threshold in use."""
         group, run, teacher = self.group, self.group.runs[self.number], self.totals.teacher
-        valid, test = (run.results.get(split, {}) for split in ("valid", "test"))
+        valid, test = (run.results[split] for split in ("valid", "test"))
         engines = {self.totals.engine, *(result.get("engine") or self.totals.engine for result in (valid, test))}
         alike = all(valid.get(name) == test.get(name) for name in ("answers", "votes", "temperature"))
         if not alike or ("ctranslate2-int8" in engines and len(engines) > 1):

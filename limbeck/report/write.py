@@ -5,11 +5,11 @@ import hashlib
 import json
 import os
 import re
-import shutil
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
 from importlib.resources import files
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -21,17 +21,19 @@ import limbeck
 from limbeck.errors import FileError, LimbeckError
 from limbeck.files import read_json, replacing
 from limbeck.formatting import Markdown, finite, visible
-from limbeck.grids import Grid, read_failure
+from limbeck.grids import Grid, cells, read_failure
+from limbeck.metrics.predictions import read_predictions
 from limbeck.report.answers import comparable_sets, contrasts, grade
 from limbeck.report.cases import sample_cases, shared_cases
 from limbeck.report.overview import find_missing, overview
 from limbeck.report.sections import accuracy_section, confidence_section, learning_section, rationale_section
 from limbeck.report.tables import Section, Table, to_csv, to_latex, to_markdown
 from limbeck.report.usage import usage_section
-from limbeck.runs.compare import RunGroup, find_runs, group_runs, grouped
+from limbeck.runs.compare import RunGroup, Value, group_runs, grouped
+from limbeck.runs.judging import read_judgements
 from limbeck.runs.page import render
 from limbeck.runs.publication import citations
-from limbeck.runs.run import Run, flat, now, yaml_text
+from limbeck.runs.run import Run, flat, now, open_run, yaml_text
 
 # makes the first section, the paper's tables, from runs, grids, and the errors of failed runs by name
 ExtraSection = Callable[[Sequence[Run], Sequence[Grid], Mapping[str, str]], Section | None]
@@ -55,15 +57,11 @@ def write_report(paths: Sequence[Path], out: Path, extra: ExtraSection | None = 
     folder = Path(os.path.realpath(out))
     _check_replaceable(folder)
     texts = _files(make_report(paths, extra, online=online))
-    with replacing(folder) as temporary:
+    with replacing(folder, folder=True) as temporary:
         for name, text in texts.items():
             path = temporary / name
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(text, encoding="utf-8", errors="backslashreplace")
-        older = temporary.with_suffix(".old")
-        if folder.is_dir():
-            folder.rename(older)
-    shutil.rmtree(older, ignore_errors=True)
     return out / "index.html"
 
 
@@ -83,20 +81,21 @@ def _check_replaceable(out: Path) -> None:
 
 
 def make_report(paths: Sequence[Path], extra: ExtraSection | None, *, online: bool = False) -> Report:
-    runs = find_runs(paths)
+    runs, damaged = find_runs(paths)
     groups = sorted(group_runs(runs), key=lambda group: group.task)
     if not groups:
-        raise LimbeckError(f"{paths[0]}: none of its {len(runs)} runs is finished")
-    grids = [Grid.load(path) for folder in paths for path in sorted(folder.rglob("grids/*.yaml"))]
-    errors = {path.stem: read_failure(path) for folder in paths for path in folder.rglob("failed/*.json")}
-    missing, left_out = find_missing(runs, grids, errors)
+        raise LimbeckError(damaged[0] if damaged else f"{paths[0]}: none of its {len(runs)} runs is finished")
+    grids = _each(sorted(_below(paths, "grids/*.yaml")), _load_grid, damaged)
+    failures = _each(sorted(_below(paths, "failed/*.json")), read_failure, damaged)
+    errors = {path.stem: error for path, error in failures.items()}
+    missing, left_out = find_missing(runs, [*grids.values()], errors, damaged)
     tasks = grouped(grade(groups, online=online), lambda member: member.task)
     sets = [comparable for members in tasks.values() for comparable in comparable_sets(members)]
     if len(sets) > MAX_DRAWN:
         left_out.append(f"curves of {len(sets) - MAX_DRAWN} of {len(sets)} sets of comparable run groups")
     tested = contrasts(sets)
     sections = [
-        extra(runs, grids, errors) if extra else None,
+        extra(runs, [*grids.values()], errors) if extra else None,
         accuracy_section(tested),
         learning_section(sets[:MAX_DRAWN], tasks),
         confidence_section(sets[:MAX_DRAWN], tasks),
@@ -130,6 +129,51 @@ def make_report(paths: Sequence[Path], extra: ExtraSection | None, *, online: bo
         "limbeck": limbeck.__version__,
         "made": now(),
     }
+
+
+def find_runs(paths: Sequence[Path]) -> tuple[list[Run], list[str]]:
+    """Return the runs, finished or not, in and below these folders, and a sentence for each that cannot be read.
+
+    Raises FileError for a folder without any.
+    """
+    damaged: list[str] = []
+    for path in paths:
+        if not any(path.rglob("recipe.yaml")):
+            raise FileError("no run here (recipe.yaml) or below", path=path)
+    folders = {path.parent.resolve(): path.parent for path in sorted(_below(paths, "recipe.yaml"))}
+    return [*_each(folders.values(), _open, damaged).values()], damaged
+
+
+def _below(folders: Sequence[Path], pattern: str) -> Iterator[Path]:
+    return chain.from_iterable(folder.rglob(pattern) for folder in folders)
+
+
+def _each(paths: Iterable[Path], read: Callable[[Path], Value], damaged: list[str]) -> dict[Path, Value]:
+    """Return what `read` makes of each path; add a sentence to `damaged` for those that it refuses."""
+    values = {}
+    for path in paths:
+        try:
+            values[path] = read(path)
+        except LimbeckError as error:
+            damaged.append(f"{path} is damaged: {error}")
+    return values
+
+
+def _open(path: Path) -> Run:
+    """Return the run in a folder. Raises LimbeckError where one of its files that a report needs cannot be read."""
+    run = open_run(path)
+    if (path / "results.json").exists():
+        assert run.provenance
+        for name in ("test", *(f"{name}-test" for name in run.results.get("out_of_domain", {}))):
+            read_predictions(run.measured_predictions(name))
+        read_judgements(run)
+    return run
+
+
+def _load_grid(path: Path) -> Grid:
+    grid = Grid.load(path)
+    cells(grid)  # raises where a recipe is wrong
+    return grid
 
 
 def _with_file_names(sections: Sequence[Section]) -> list[Section]:

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from limbeck.errors import DataError, FileError, RecipeError
+from limbeck.errors import DataError, RecipeError
 from limbeck.metrics.calibration import OF_CHOICES, Temperature, calibrate, fit_temperature
 from limbeck.metrics.graded import as_arrays, by_label, with_choices
 from limbeck.metrics.predictions import predictions_by_id, read_predictions, same_answer
@@ -41,16 +41,6 @@ class RunGroup:
     @property
     def task(self) -> str:
         return self.recipe.data.task
-
-
-def find_runs(paths: Sequence[Path]) -> list[Run]:
-    """Return the runs, finished or not, in and below these folders. Raises FileError for a folder without any."""
-    runs: dict[Path, Run] = {}
-    for path in paths:
-        if not (recipes := sorted(path.rglob("recipe.yaml"))):
-            raise FileError("no run here (recipe.yaml) or below", path=path)
-        runs |= {recipe.parent.resolve(): open_run(recipe.parent) for recipe in recipes}
-    return list(runs.values())
 
 
 def grouped(values: Iterable[Value], key: Callable[[Value], str]) -> dict[str, list[Value]]:
@@ -146,7 +136,7 @@ def compare_runs(
     """
     sides = []
     for side in (a, b):
-        files = [path / "predictions" / f"{split}.jsonl" if path.is_dir() else path for path in side]
+        files = [open_run(path).measured_predictions(split) if path.is_dir() else path for path in side]
         if len({file.resolve() for file in files}) < len(files):  # one run is not two seeds
             raise DataError(f"{', '.join(map(str, side))}: a run is named twice")
         sides.append([predictions_by_id(file) for file in files])

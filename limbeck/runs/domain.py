@@ -13,7 +13,9 @@ from limbeck.data.load import DataSettings, Splits, load, load_split
 from limbeck.data.rows import read_later_rows
 from limbeck.data.sources import ArchiveSource, HubSource
 from limbeck.data.tables import stem
+from limbeck.distributed import on_main_process
 from limbeck.errors import DataError, LimbeckError, RecipeError
+from limbeck.files import sha256
 from limbeck.runs.recipe import Recipe, load_recipe
 from limbeck.runs.run import Run, data_hashes
 from limbeck.schema import Example
@@ -34,8 +36,10 @@ class Domain:
     dataset: str | None = None  # the other task, file or recipe; None: the run's own data
     in_training: int | None = None  # questions that the student was trained on; None: unknown, or its own data
 
-    def add(self, measured: dict[str, Any], results: dict[str, Any]) -> dict[str, Any]:
-        """Return a run's results with those `measured`; of other data, with the test split's alone."""
+    def add(self, measured: dict[str, Any], results: dict[str, Any], predictions: Path) -> dict[str, Any]:
+        """Return a run's results with those `measured`, of other data the test split's alone, and the file's hash."""
+        digest = on_main_process(lambda: sha256(predictions))
+        results = results | {"predictions": results.get("predictions", {}) | {self.name: digest}}
         if self.dataset is None:
             return results | {self.split: measured}
         foreign = results.get("out_of_domain", {}) | {self.dataset: measured}

@@ -87,7 +87,7 @@ def evaluate_runs(paths: Sequence[Path], options: EvaluationOptions = Evaluation
         results[name], predictions = measure(
             student, card, domain, path=file, rationales=rationales, batch_size=settings.batch_size
         )
-        run.write_results(domain.add(results[name], run.results))
+        run.write_results(domain.add(results[name], run.results, file))
         pages[name] = Evaluation(run, student, domain, results[name], predictions, encoder).page()
         write_page(run.path / "evaluation", domain.name, pages[name])
     if len(runs) > 1:
@@ -226,9 +226,10 @@ class Evaluation:
 
     def _validation(self) -> Path | None:
         """Return the file of validation predictions, unless they are measured, or were answered in another way."""
-        path, valid = self.run.predictions("valid"), self.run.results.get("valid", {})
+        valid = self.run.results["valid"]
         alike = all(valid.get(key) == self.results.get(key) for key in ("answers", "votes", "temperature"))
-        return path if self.domain.name != "valid" and alike and path.is_file() else None
+        there = self.domain.name != "valid" and alike and self.run.predictions("valid").is_file()
+        return self.run.measured_predictions("valid") if there else None
 
     def _with_teacher(self) -> tuple[Graded, Flags]:
         return _with_teacher(self.run.predictions(self.domain.name), self.domain.examples, self.domain.task)
@@ -286,7 +287,7 @@ def graded_with_teacher(run: Run) -> tuple[Graded, Flags]:
     Raises LimbeckError where the data is gone or has no such row.
     """
     domain = domain_of(run, "valid")
-    return _with_teacher(run.predictions("valid"), domain.examples, domain.task)
+    return _with_teacher(run.measured_predictions("valid"), domain.examples, domain.task)
 
 
 def _with_teacher(path: Path, examples: Sequence[Example], task: Task) -> tuple[Graded, Flags]:

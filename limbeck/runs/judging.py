@@ -97,7 +97,7 @@ def _names(runs: Sequence[Run]) -> list[str]:
 
 def _items(name: str, run: Run, domain: Domain) -> list[Item]:
     examples = {example.id: example for example in domain.examples}
-    path, task = run.predictions(domain.name), domain.task.name
+    path, task = run.measured_predictions(domain.name), domain.task.name
     items = []
     for line, row in read_jsonl(path):
         example = examples.get(str(row.get("id")))

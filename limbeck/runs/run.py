@@ -11,21 +11,20 @@ from datetime import UTC, datetime
 from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Annotated, Any, get_args
+from typing import Any, get_args
 
 import yaml
 from filelock import FileLock, Timeout
-from pydantic import Field
 
 import limbeck
 from limbeck.data.examples import digest
 from limbeck.data.load import Splits
 from limbeck.distributed import is_main_process, process_count
-from limbeck.errors import DataError, FileError
-from limbeck.files import read_json, read_jsonl, refuse_links, unwritable, write_json, write_text
+from limbeck.errors import DataError, FileError, LimbeckError
+from limbeck.files import read_json, read_jsonl, refuse_links, sha256, unwritable, write_json, write_text
 from limbeck.notes import Line, lines_of
 from limbeck.runs.recipe import Recipe, load_recipe
-from limbeck.settings import Settings
+from limbeck.runs.records import Provenance, Results, ServerTotals
 from limbeck.tasks import Split
 
 LOCK = ".lock"
@@ -36,34 +35,8 @@ _MAY_CHANGE = ("limbeck", "revision", "versions", "machine")  # when a run is re
 _LIBRARIES = ("torch", "transformers", "tokenizers", "accelerate", "datasets", "numpy", "ctranslate2")
 
 
-_Count = Annotated[int, Field(ge=0, le=10**15)]
-
-
 class InUseError(FileError):
     """Another process holds a run's folder."""
-
-
-class TeacherTotals(Settings):
-    """What a server's teacher replied, and at what price."""
-
-    name: str
-    least_confidence: float | None = Field(ge=0)  # None: every question was passed on
-    replies: _Count
-    cost: float | None = Field(ge=0)  # None: no price is known
-
-
-class ServerTotals(Settings):
-    """What a server answered from its start to its end: a line of a run's serving.jsonl."""
-
-    started: str
-    ended: str
-    engine: str
-    questions: _Count
-    passed_on: _Count  # of the questions
-    failed: _Count  # of those passed on: the student's answer was returned
-    seconds: float = Field(ge=0)  # that the student computed
-    waited: float = Field(ge=0)  # for the teacher, summed over the questions passed on
-    teacher: TeacherTotals | None = None
 
 
 class Run:
@@ -76,8 +49,15 @@ class Run:
         self.model = path / "model"
         self.log = path / "log.jsonl"
 
-    def predictions(self, split: str) -> Path:
-        return self.path / "predictions" / f"{split}.jsonl"
+    def predictions(self, name: str) -> Path:
+        return self.path / "predictions" / f"{name}.jsonl"
+
+    def measured_predictions(self, name: str) -> Path:
+        """Return the file of predictions. Raises LimbeckError where it was changed since the results."""
+        path, expected = self.predictions(name), self.results.get("predictions", {}).get(name)
+        if expected not in (None, sha256(path)):
+            raise DataError("changed since it was measured; `limbeck evaluate` writes it anew", path=path)
+        return path
 
     @property
     def writes_rationales(self) -> bool:
@@ -90,29 +70,37 @@ class Run:
 
     @property
     def finished(self) -> bool:
-        return (self.path / "results.json").exists()
+        """True if there are results, and whole."""
+        try:
+            return bool(self.results)
+        except LimbeckError:
+            return False
 
     @property
     def results(self) -> dict[str, Any]:
-        """The results. Raises FileError where the run is not finished."""
-        if not self.finished:
-            raise FileError("not finished; resume it with `limbeck train ... --resume`", path=self.path)
-        return read_json(self.path / "results.json")
+        """The results. Raises FileError where there are none, or damaged ones."""
+        path = self.path / "results.json"
+        try:
+            Results.parse(values := read_json(path), str(path))
+        except LimbeckError as error:
+            reason = f"damaged ({error})" if path.exists() else "not finished"
+            raise FileError(f"{reason}; resume it with `limbeck train ... --resume`", path=self.path) from None
+        return values
 
     @property
     def steps(self) -> int:
-        """The optimizer steps taken. Raises DataError where `results.json` does not say."""
-        try:
-            return int(self.results["training"]["steps"])
-        except (LookupError, TypeError, ValueError):
-            raise DataError("no number in training.steps", path=self.path / "results.json") from None
+        """The optimizer steps taken."""
+        return int(self.results["training"]["steps"])
 
     def write_results(self, results: dict[str, Any]) -> None:
         write_json(self.path / "results.json", results)
 
     @property
     def provenance(self) -> dict[str, Any]:
-        return read_json(self.path / "provenance.json")
+        """What the run was made from. Raises LimbeckError where that is damaged."""
+        path = self.path / "provenance.json"
+        Provenance.parse(values := read_json(path), str(path))
+        return values
 
     def served(self) -> list[ServerTotals]:
         """Return the totals of this student's servers, in order of their ends. Raises LimbeckError if damaged."""
@@ -134,7 +122,7 @@ class Run:
         path, test = self.path / "evaluation" / "test.json", self.results.get("test", {})
         page = read_json(path) if path.is_file() else {}
         accuracy = {name: test[name] for name in ACCURACY if name in test}
-        return page if page.get("accuracy") == accuracy else None
+        return page if isinstance(page, dict) and page.get("accuracy") == accuracy else None
 
     @contextmanager
     def locked(self) -> Iterator[None]:

@@ -115,7 +115,7 @@ def _measure(run: Run, student: Student, card: Card, domains: Sequence[Domain]) 
         rationales = recipe.evaluation.rationales and domain.name != "valid"
         size, path = recipe.evaluation.batch_size, run.predictions(domain.name)
         measured, _ = measure(student, card, domain, path=path, rationales=rationales, batch_size=size)
-        results = domain.add(measured, results)
+        results = domain.add(measured, results, path)
     return results
 
 

@@ -29,7 +29,8 @@ from limbeck.data.views import source
 from limbeck.errors import DataError, LimbeckError, RecipeError
 from limbeck.metrics.predict import predict
 from limbeck.runs.evaluation import TrainedStudent
-from limbeck.runs.run import ServerTotals, now
+from limbeck.runs.records import ServerTotals
+from limbeck.runs.run import now
 from limbeck.schema import Example, Prediction
 from limbeck.serving.batches import Batches, QueueFullError
 from limbeck.serving.cascade import Teacher

@@ -26,7 +26,8 @@ from limbeck.metrics.predictions import read_predictions
 from limbeck.metrics.selective import choose_thresholds
 from limbeck.models import Card, open_teacher
 from limbeck.runs.evaluation import graded_with_teacher
-from limbeck.runs.run import Run, TeacherTotals
+from limbeck.runs.records import TeacherTotals
+from limbeck.runs.run import Run
 from limbeck.schema import Example, Prediction
 from limbeck.tasks import normalise
 
@@ -79,12 +80,12 @@ def _validation(run: Run | None, card: Card) -> list[Prediction]:
     """Return the run's validation answers, if they were given as the card says."""
     if run is None or not run.predictions("valid").is_file():
         return []
-    results = run.results.get("valid", {})
+    results = run.results["valid"]
     if "ctranslate2-int8" in (engines := {results.get("engine"), card.engine}) and len(engines) > 1:
         return []  # whose confidences are other ones
     if any(results.get(name) != getattr(card, name) for name in ("answers", "votes", "temperature")):
         return []
-    return read_predictions(run.predictions("valid"))
+    return read_predictions(run.measured_predictions("valid"))
 
 
 def _confidence_of(probability: float, answers: Graded) -> float:

@@ -42,7 +42,7 @@ def export(
     run = open_run(path)
     if folder.exists() or folder.is_symlink():
         raise FileError("already there; give another --output", path=folder)
-    if not (rows := run.results and [row for _, row in read_jsonl(run.predictions("test"))][:_ROWS]):
+    if not (rows := [row for _, row in read_jsonl(run.measured_predictions("test"))][:_ROWS]):
         raise DataError("no answers of the test split to compare with", path=run.predictions("test"))
     student, card = open_student(run.model)
     sources = [source(Example(row["id"], (row["input"],), ""), card.answer_view) for row in rows]

@@ -4,6 +4,7 @@ The best checkpoint and early stopping depend only on the log of validations, wh
 decides as an unbroken one.
 """
 
+import logging
 import math
 import os
 import sys
@@ -28,11 +29,12 @@ from transformers import (
     TrainingArguments,
 )
 from transformers.trainer import SCHEDULER_NAME
+from transformers.trainer_utils import rotate_checkpoints
 
 from limbeck.data import View
 from limbeck.distributed import gather, is_main_process, on_main_process, process_count, process_index
 from limbeck.errors import ModelError, RecipeError
-from limbeck.files import write_jsonl
+from limbeck.files import MANIFEST, is_whole, remove, write_jsonl, write_manifest
 from limbeck.models.loading import FULL_PRECISION, pretrained
 from limbeck.models.lora import has_adapter, restore_adapter
 from limbeck.models.student import Student
@@ -44,9 +46,10 @@ from limbeck.training.sampler import BucketSampler, StepShape
 from limbeck.training.settings import TrainingSettings
 from limbeck.training.sharding import is_sharded, prepare_sharding, whole_weights
 
+log = logging.getLogger(__name__)
 _MODEL = "student.model."  # before the names of a Distiller's weights
 # settings under transformers' names that limbeck applies itself
-_APPLIED_HERE = {"label_smoothing_factor", "early_stopping_patience", "early_stopping_threshold"}
+_APPLIED_HERE = {"label_smoothing_factor", "early_stopping_patience", "early_stopping_threshold", "save_total_limit"}
 
 
 class Distiller(nn.Module):
@@ -224,7 +227,7 @@ class Trainer(transformers.Trainer):
             raise RecipeError("stage 3 hides the head's weights; use training.fsdp", field="training.deepspeed")
 
     def fit(self) -> None:
-        """Train, from the newest complete checkpoint if any; leave the best weights, whole, in the student."""
+        """Train, from the newest whole checkpoint if any; leave the best weights, whole, in the student."""
         state = on_main_process(lambda: _newest_state(Path(str(self.args.output_dir))))
         if state is None:
             self.train()
@@ -338,6 +341,20 @@ class Trainer(transformers.Trainer):
         self.state.best_metric, self.state.best_global_step = best.accuracy, best.step
         return best.step == self.state.global_step
 
+    def _save_checkpoint(self, model: nn.Module, trial: Any) -> None:
+        """Save a checkpoint with a manifest, written last, and remove those above `save_total_limit` after that."""
+        folder = Path(str(self.args.output_dir))
+        for step, checkpoint in _checkpoints(folder).items() if is_main_process() else ():
+            if step >= self.state.global_step:  # damaged, so training went on from an older one
+                remove(checkpoint)
+        self.accelerator.wait_for_everyone()
+        super()._save_checkpoint(model, trial)
+        self.accelerator.wait_for_everyone()
+        if is_main_process():
+            write_manifest(_checkpoints(folder)[self.state.global_step])
+            limit, best = self.settings.save_total_limit, self.state.best_model_checkpoint
+            rotate_checkpoints(str(folder), save_total_limit=limit, best_model_checkpoint=best)
+
     def _save(self, output_dir: str | None = None, state_dict: Any = None) -> None:
         if not self.args.should_save:
             return
@@ -388,18 +405,23 @@ def _checkpoint_model(checkpoint: str) -> PreTrainedModel:
 
 
 def _newest_state(folder: Path) -> TrainerState | None:
-    """Return the state of the newest complete checkpoint in a folder, if any."""
-    states = filter(None, map(_state, folder.glob("checkpoint-*")))
-    return max(states, key=lambda state: state.global_step, default=None)
+    """Return the state of the newest checkpoint in a folder that is whole, as the best until then is, if any."""
+    checkpoints = _checkpoints(folder)
+    for step, checkpoint in sorted(checkpoints.items(), reverse=True):
+        if is_whole(checkpoint):
+            state = TrainerState.load_from_json(str(checkpoint / "trainer_state.json"))
+            best = checkpoints.get(state.best_global_step or step)
+            if best is not None and (best == checkpoint or is_whole(best)):
+                return state
+            checkpoint = best or checkpoint
+        log.warning("%s: not resumed from, since its files are not those of its %s", checkpoint, MANIFEST)
+    return None
 
 
-def _state(checkpoint: Path) -> TrainerState | None:
-    """Return a checkpoint's state, or None where that, written last, is missing or damaged."""
-    try:
-        state = TrainerState.load_from_json(str(checkpoint / "trainer_state.json"))
-    except (OSError, ValueError, TypeError):
-        return None
-    return state if state.global_step else None
+def _checkpoints(folder: Path) -> dict[int, Path]:
+    """Return a folder's checkpoints by step, whole or not."""
+    steps = {path: path.name.removeprefix("checkpoint-") for path in folder.glob("checkpoint-*")}
+    return {int(step): path for path, step in steps.items() if step.isdecimal()}
 
 
 class _Collator:

@@ -25,9 +25,13 @@ def write_run(
     folder: Path, recipe: dict[str, Any], rows: list[dict[str, Any]], name: str = "test", **files: Any
 ) -> Path:
     """Write a finished run's folder as far as reports read it; `files` are `results`, and others of JSON by name."""
+    measured = {"accuracy": 0.5, "interval": [0.0, 1.0], "n": len(rows)}
+    results = {"valid": measured, "test": measured, "training": {"examples": 4, "steps": 4}}
+    origin = {"limbeck": "0.1.0", "machine": {}, "data": {}, "started": "2026-01-01T00:00:00+00:00"}
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "recipe.yaml").write_text(yaml.safe_dump(recipe))
-    for file, values in {"results": {"training": {"steps": 4}, "test": {}}, "provenance": {}, **files}.items():
+    files = {**files, "results": results | files.get("results", {}), "provenance": origin | files.get("provenance", {})}
+    for file, values in files.items():
         (folder / f"{file}.json").write_text(json.dumps(values))
     write_rows(folder / "predictions" / f"{name}.jsonl", rows)
     return folder

@@ -44,7 +44,8 @@ def hostile(tmp_path_factory):
     answers = {f"q{number}": text for number, text in enumerate(HOSTILE)}
     finished(folder / "runs" / "dss", "dss", 1, data, answers=answers, rationale=HOSTILE[0] + HOSTILE[1])
     mi = finished(folder / "runs" / "mi", "mi", 1, data, answers=answers, rationale=HOSTILE[-1])
-    (mi / "provenance.json").write_text(json.dumps({"versions": {"torch": HOSTILE[0] + HOSTILE[1]}}))
+    origin = json.loads((mi / "provenance.json").read_text()) | {"versions": {"torch": HOSTILE[0] + HOSTILE[1]}}
+    (mi / "provenance.json").write_text(json.dumps(origin))
     return write_report([folder / "runs"], folder / "out", paper_section).parent
 
 

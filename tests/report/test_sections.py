@@ -12,7 +12,8 @@ from limbeck.grids import Grid, GridFolder, cells
 from limbeck.notes import MEASURED, NOTES
 from limbeck.report.answers import grade, score_cell
 from limbeck.report.cases import shared_cases
-from limbeck.runs.compare import find_runs, group_runs
+from limbeck.report.write import find_runs
+from limbeck.runs.compare import group_runs
 from limbeck.stats.significance import compare
 from tests.helpers.archives import write_rows
 from tests.paper.paper_runs import answers
@@ -81,7 +82,7 @@ def test_every_count_stands_below_the_accuracies_once_and_other_data_beside_them
         results["valid"] = results["test"] | {"n": 50}
         results["notes"] = {name: 100 + index for index, name in enumerate(NOTES)}
         results["test"] |= {name: 30 + index for index, name in enumerate(MEASURED)}
-        results["out_of_domain"] = {"anli1": {"n": 2}}
+        results["out_of_domain"] = {"anli1": {"accuracy": 0.5, "interval": [0.0, 1.0], "n": 2}}
         path.write_text(json.dumps(results))
         rows = [{"id": id, "label": "a", "prediction": answer} for id, answer in (("1", "a"), ("2", "b"))]
         write_rows(path.parent / "predictions" / "anli1-test.jsonl", rows)
@@ -183,7 +184,7 @@ def test_a_teacher_is_right_by_any_accepted_answer(tmp_path):
 
 
 def cases_in(folder):
-    return shared_cases(grade(group_runs(find_runs([folder]))))
+    return shared_cases(grade(group_runs(find_runs([folder])[0])))
 
 
 def test_a_case_has_every_group_the_teacher_and_the_judge(tmp_path):
@@ -211,7 +212,7 @@ def test_the_same_id_of_other_data_is_another_example(tmp_path):
     rows = rows_of(run / "predictions" / "test.jsonl")
     write_rows(run / "predictions" / "test.jsonl", [{**rows[0], "input": "2 apples?"}, *rows[1:]])
     assert len(cases_in(tmp_path)) == len(EXAMPLES) - 1
-    _, mi = grade(group_runs(find_runs([tmp_path])))
+    _, mi = grade(group_runs(find_runs([tmp_path])[0]))
     foreign, second, *_ = mi.examples.values()
     assert (foreign.input, foreign.rationale) == ("2 apples?", None)
     assert second.rationale == EXAMPLES[1].rationale

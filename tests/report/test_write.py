@@ -12,12 +12,14 @@ from pathlib import Path
 import pytest
 import yaml
 
-from limbeck.errors import LimbeckError
+from limbeck.errors import DataError, LimbeckError
+from limbeck.files import read_json, sha256, write_json
 from limbeck.grids import GridFolder
 from limbeck.paper import paper_section
 from limbeck.report import write_report
 from limbeck.report.tables import Cell, Table, to_csv, to_latex, to_markdown
 from limbeck.report.write import _with_file_names, make_report, to_text
+from limbeck.runs.compare import compare_runs
 from tests.helpers.servers import Server, error
 from tests.paper.paper_runs import answers, cell_of, data_at, smoke
 from tests.paper.paper_runs import finished as finished_cell
@@ -98,21 +100,59 @@ def test_a_large_report_has_a_sample_of_its_cases_and_says_so(runs, tmp_path, mo
     assert [case["id"] for case in make_report([runs], None)["cases"]] == ids  # the same sample again
 
 
-def test_what_has_no_results_or_lacks_a_field_is_named(tmp_path):
-    run = finished(tmp_path / "dss", "dss", 1)
-    results, failure = run / "results.json", tmp_path / "failed" / "mi.json"
-    failure.parent.mkdir()
-    failure.write_text('{"traceback": ""}')
-    with pytest.raises(LimbeckError, match=r"mi\.json: has no `error`"):
-        make_report([tmp_path], None)
-    failure.unlink()
-    results.write_text("{}")
-    with pytest.raises(LimbeckError, match=r"results\.json: no number in training\.steps"):
-        make_report([tmp_path], None)
-    results.unlink()
+def test_a_folder_without_a_finished_run_is_refused(tmp_path):
+    (finished(tmp_path / "dss", "dss", 1) / "results.json").unlink()
     with pytest.raises(LimbeckError, match="none of its 1 runs is finished"):
         write_report([tmp_path], tmp_path / "out")
     assert not (tmp_path / "out").exists()
+
+
+DAMAGE = {
+    "results.json": ["", "{", "[]", "{}", '{"test": 1}', '{"a": ' * 500],
+    "provenance.json": ["", "[]", '{"machine": 3}'],
+    "recipe.yaml": ["", "data: 3", "a: [" * 2000],
+    "predictions/test.jsonl": ["", "[]", '{"id": "a"}\n', "\udcff", '{"id": "a", "label": "1", "prediction": {}}\n'],
+    "evaluation/judge-test.jsonl": ['{"id": 1}\n', "[]", "null"],
+    "../grids/g.yaml": ["", "recipe: 3", "recipe: {data: 1}"],
+    "../failed/x.json": ["", "{}", "[]"],
+}
+
+
+@pytest.mark.parametrize(("file", "text"), [(file, text) for file, texts in DAMAGE.items() for text in texts])
+def test_one_damaged_file_is_named_and_its_run_left_out(tmp_path, file, text):
+    finished(tmp_path / "runs" / "mi", "mi", 1)
+    path = finished(tmp_path / "runs" / "dss", "dss", 1) / file
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(text, errors="surrogateescape")
+    report = make_report([tmp_path / "runs"], paper_section)
+    assert [sentence for sentence in report["left_out"] if path.name in sentence]
+    assert "1 damaged" in " ".join(report["overview"])
+    count = sum(len(recipe["runs"].split(" · ")) for recipe in report["recipes"])
+    assert count == (2 if file.startswith("..") else 1)
+
+
+def test_predictions_that_were_changed_since_they_were_measured_are_left_out(tmp_path):
+    for name in ("dss", "mi", "kl"):
+        run = finished(tmp_path / name, name, 1)
+        predictions = run / "predictions" / "test.jsonl"
+        results = read_json(run / "results.json") | {"predictions": {"test": sha256(predictions)}}
+        write_json(run / "results.json", results)
+    predictions.write_text(predictions.read_text().replace('"correct": false', '"correct": true'))
+    report = make_report([tmp_path], None)
+    assert len(report["recipes"]) == 2
+    assert [sentence for sentence in report["left_out"] if str(predictions) in sentence]
+    assert compare_runs([tmp_path / "dss"], [tmp_path / "mi"])["n"] == 60
+    for sides in (("kl", "dss"), ("dss", "kl")):
+        with pytest.raises(DataError) as caught:
+            compare_runs(*([tmp_path / side] for side in sides))
+        assert caught.value.path == predictions
+
+
+def test_an_older_report_leaves_nothing_beside_the_new_one(runs, tmp_path):
+    out = tmp_path / "out" / "report"
+    for _ in range(2):
+        write_report([runs], out)
+        assert [path.name for path in out.parent.iterdir()] == ["report"]
 
 
 def table_of(name="mi", **cell):

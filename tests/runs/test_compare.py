@@ -7,7 +7,8 @@ import pytest
 
 from limbeck.errors import DataError, FileError, RecipeError
 from limbeck.report.answers import grade
-from limbeck.runs.compare import calibrate_file, compare_runs, differences, find_runs, group_runs
+from limbeck.report.write import find_runs
+from limbeck.runs.compare import calibrate_file, compare_runs, differences, group_runs
 from tests.helpers.archives import write_rows, write_run
 from tests.runs.recipes import TINY
 
@@ -108,7 +109,7 @@ def test_seeds_of_a_recipe_are_a_group_named_by_what_differs_within_its_task(tmp
     finished(tmp_path / "i", {"x": True}, data=custom, objective=mi)
     finished(tmp_path / "unfinished", {}, objective="kl")
     (tmp_path / "unfinished" / "results.json").unlink()
-    runs = find_runs([tmp_path, tmp_path / "h"])
+    runs = find_runs([tmp_path, tmp_path / "h"])[0]
     assert len(runs) == 8
     groups = group_runs(runs)
     assert [(group.name, [run.recipe.seed for run in group.runs]) for group in groups] == [
@@ -127,7 +128,7 @@ def test_seeds_of_a_recipe_are_a_group_named_by_what_differs_within_its_task(tmp
 def test_adapters_are_told_from_whole_students(tmp_path):
     for name, lora in {"a": {"r": 8}, "b": {"r": 16}, "c": None}.items():
         finished(tmp_path / name, {"x": True}, student={"name": "base", "lora": lora})
-    names = [group.name for group in group_runs(find_runs([tmp_path]))]
+    names = [group.name for group in group_runs(find_runs([tmp_path])[0])]
     assert names == ["dss, LoRA=yes, student.lora.r=8", "dss, LoRA=yes, student.lora.r=16", "dss"]
 
 
@@ -138,4 +139,4 @@ def test_missing_and_repeated_runs_are_refused(tmp_path):
     for name in ("first", "second"):
         finished(tmp_path / name, {"a": True})
     with pytest.raises(RecipeError):
-        group_runs(find_runs([tmp_path]))
+        group_runs(find_runs([tmp_path])[0])

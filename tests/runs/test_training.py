@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import random
 import shutil
 import subprocess
 import time
@@ -14,6 +15,7 @@ from transformers import AutoModelForSeq2SeqLM, AutoTokenizer
 
 from limbeck.data import sources
 from limbeck.errors import DataError, FileError, LimbeckError, ModelError
+from limbeck.files import MANIFEST, is_whole
 from limbeck.runs import evaluate, open_run, train
 from limbeck.runs.run import InUseError, Run
 from tests.helpers import builders, decoders
@@ -170,6 +172,71 @@ def test_killed_and_resumed_ends_in_the_same_weights(tmp_path):
         assert (uninterrupted.path / file).read_bytes() == (resumed.path / file).read_bytes()
     assert resumed.results["test"] == uninterrupted.results["test"]
     assert len(resumed.provenance["resumed"]) == 1
+
+
+def flip(path):
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+
+
+DAMAGE = {
+    **{name: lambda path: path.unlink() for name in ("optimizer.pt", "scheduler.pt", "rng_state.pth", MANIFEST)},
+    "trainer_state.json": lambda path: path.write_text(""),
+    "model.safetensors": flip,
+    "config.json": lambda path: path.write_text(path.read_text()[:-9]),
+}
+
+
+@pytest.fixture(scope="module")
+def long(tmp_path_factory):
+    """A finished run with its three checkpoints, of steps 4, 8 and 12."""
+    training = {**TINY["training"], "max_steps": 12, "eval_steps": 4, "save_total_limit": None}
+    student = {"scratch": {**TINY["student"]["scratch"], "dropout_rate": 0.1}, "max_target_length": 24}
+    recipe = tiny(training=training, student=student)
+    return train(recipe, tmp_path_factory.mktemp("long") / "run")
+
+
+@pytest.mark.parametrize("damaged", [[12], [12, 8], [12, 8, 4]], ids=str)
+@pytest.mark.parametrize("file", DAMAGE)
+def test_a_damaged_checkpoint_is_named_and_the_newest_whole_one_resumed(long, tmp_path, caplog, file, damaged):
+    copy = Run(shutil.copytree(long.path, tmp_path / "copy"), long.recipe)
+    (copy.path / "results.json").write_text("")  # as a power cut may leave it
+    shutil.rmtree(copy.model)
+    for step in damaged:
+        DAMAGE[file](copy.checkpoints / f"checkpoint-{step}" / file)
+    with caplog.at_level("WARNING"):
+        resumed = train(long.recipe, copy.path, resume=True)
+    named = {step for step in damaged if f"checkpoint-{step}: " in caplog.text}
+    assert named == set(damaged)
+    assert (resumed.model / "model.safetensors").read_bytes() == (long.model / "model.safetensors").read_bytes()
+    assert resumed.results["test"] == long.results["test"]
+    assert all(is_whole(path) for path in resumed.checkpoints.glob("checkpoint-*"))
+
+
+def test_a_newer_checkpoint_is_not_resumed_from_where_the_best_one_is_damaged(long, tmp_path):
+    best, copy = long.results["training"]["best_step"], Run(shutil.copytree(long.path, tmp_path / "copy"), long.recipe)
+    (copy.path / "results.json").unlink()
+    shutil.rmtree(copy.model)
+    flip(copy.checkpoints / f"checkpoint-{best}" / "model.safetensors")
+    resumed = train(long.recipe, copy.path, resume=True)
+    assert (resumed.model / "model.safetensors").read_bytes() == (long.model / "model.safetensors").read_bytes()
+
+
+def test_a_killed_save_leaves_no_checkpoint_that_is_taken_for_a_whole_one(long, tmp_path):
+    """SIGKILL at random moments, of which most are in a save: each step is saved."""
+    training = {**TINY["training"], "max_steps": 30, "eval_steps": 1}
+    recipe, rng = tiny(training=training), random.Random(1)
+    run = Run(tmp_path / "killed", recipe)
+    for _ in range(4):
+        count = len(run.log.read_text()) if run.log.exists() else 0
+        process = Forked(run=lambda: train(recipe, run.path, resume=True))
+        process.wait_until(lambda count=count: run.log.exists() and len(run.log.read_text()) > count)
+        time.sleep(rng.random() / 5)
+        process.kill()
+    torch.set_num_threads(1)
+    resumed, unbroken = train(recipe, run.path, resume=True), train(recipe, tmp_path / "unbroken")
+    assert (resumed.model / "model.safetensors").read_bytes() == (unbroken.model / "model.safetensors").read_bytes()
 
 
 def test_a_resumed_run_keeps_the_prompts_that_it_began_with(tmp_path):
