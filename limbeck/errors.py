@@ -4,6 +4,8 @@ import difflib
 from collections.abc import Iterable
 from pathlib import Path
 
+MAX_CHARACTERS = 1200  # of a message
+
 
 class LimbeckError(Exception):
     """A mistake, said in one line, with `path`, `line` and `field` where known."""
@@ -14,8 +16,12 @@ class LimbeckError(Exception):
         self.path, self.line, self.field = None if path is None else Path(path), line, field
         location = path if line is None else f"{path}:{line}"
         text = ": ".join(str(phrase) for phrase in (location, field, message) if phrase is not None)
-        # one line, and printable: a lone surrogate cannot be encoded
-        super().__init__(" ".join(text.split()).encode("utf-8", "backslashreplace").decode())
+        # one line, not endless, and printable: a lone surrogate cannot be encoded
+        line_of_text = " ".join(text.split()).encode("utf-8", "backslashreplace").decode()
+        if len(line_of_text) > MAX_CHARACTERS:
+            half = MAX_CHARACTERS // 2
+            line_of_text = f"{line_of_text[:half]} [...] {line_of_text[-half:]}"
+        super().__init__(line_of_text)
 
 
 class RecipeError(LimbeckError):

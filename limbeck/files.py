@@ -128,7 +128,7 @@ def write_text(path: Path, text: str) -> None:
         print(text, end="", flush=True)
         return
     with contextlib.nullcontext(path) if is_stream(path) else replacing(path) as target:
-        target.write_text(text, encoding="utf-8")
+        target.write_text(text, encoding="utf-8", errors="backslashreplace")  # which in JSON is an escape
 
 
 def is_stream(path: Path) -> bool:

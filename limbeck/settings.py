@@ -14,6 +14,7 @@ from limbeck.files import read_text
 MAX_CHARACTERS, MAX_NODES, MAX_DEPTH, MAX_DIGITS = 250_000, 50_000, 30, 100  # of a YAML text; nodes with aliases
 _NUMBERS = frozenset(("tag:yaml.org,2002:int", "tag:yaml.org,2002:float"))
 _TAGS = _NUMBERS | {f"tag:yaml.org,2002:{name}" for name in ("null", "bool", "str", "seq", "map", "merge")}
+Scalar = bool | int | float | str | None
 UNSHOWN = "unshown"  # type of an error about a value that may hold a key
 
 

@@ -19,6 +19,7 @@ from limbeck.runs.run import run_name
 from limbeck.settings import Settings, change, put, read_mapping
 
 MAX_CELLS = 10_000
+MAX_CHARACTERS = 30_000_000  # of all cells' recipes: some seconds to read
 
 Fields = dict[str, Any]  # dotted fields of a recipe and their values
 Seed = Annotated[int, Field(strict=True, ge=0)]
@@ -38,7 +39,7 @@ Axis = Annotated[list[Any] | dict[str, Fields], BeforeValidator(_check_axis)]
 class Resources(Settings):
     """The hardware that each cell is trained on."""
 
-    gpus: int = Field(1, ge=1, description="GPUs of one machine, a process on each")
+    gpus: int = Field(1, ge=1, le=64, description="GPUs of one machine, a process on each")
 
 
 class Grid(Settings):
@@ -122,6 +123,8 @@ def cells(grid: Grid) -> list[GridCell]:
     count = math.prod([len(grid.seeds), *(len(axis) for axis in grid.axes.values())])
     if count > MAX_CELLS:
         raise RecipeError(f"{grid.where}: {count} cells; a grid has at most {MAX_CELLS}")
+    if count * len(repr(grid.recipe)) > MAX_CHARACTERS:
+        raise RecipeError(f"{grid.where}: {count} cells of so long a recipe; make it shorter, or several grids of it")
     axes = [_points(name, axis) for name, axis in grid.axes.items()]
     by_name: dict[str, GridCell] = {}
     for seed, points in product(grid.seeds, product(*axes)):

@@ -23,7 +23,7 @@ from transformers import (
 from transformers.utils.peft_utils import find_adapter_config_file
 
 from limbeck.data import View
-from limbeck.errors import ModelError, RecipeError, first_line
+from limbeck.errors import LimbeckError, ModelError, RecipeError, first_line
 from limbeck.files import read_json, replacing, write_json
 from limbeck.hub import cached_revision, may_be_on_hub, where_to_load
 from limbeck.models.decoder import DecoderStudent, room_for_sources
@@ -37,6 +37,7 @@ from limbeck.models.tokenization import end_ids
 from limbeck.schema import Example
 from limbeck.tasks import Task
 
+MAX_LAYERS = 1000
 FULL_PRECISION: dict[str, Any] = {"dtype": torch.float32}  # mixed precision is the trainer's
 _DECODERS_ONLY = ("template", "system", "instructions", "lora", "load_in_4bit")
 
@@ -105,6 +106,7 @@ def pretrained(name: str, options: Mapping[str, Any]) -> tuple[PreTrainedModel, 
     tokenizer_options = _where(name)
     base, where = _base(name, tokenizer_options)
     config = _call(AutoConfig.from_pretrained, base, **where)
+    _check_depth(config, base)
     if config.model_type == "encoder-decoder":
         loader: Any = EncoderDecoderModel
     elif config.is_encoder_decoder:
@@ -125,6 +127,15 @@ def pretrained(name: str, options: Mapping[str, Any]) -> tuple[PreTrainedModel, 
     if missing:
         raise ModelError(f"{name}: {len(missing)} weights do not fit or are missing, {min(missing)} the first")
     return model, tokenizer
+
+
+def _check_depth(config: Any, name: str) -> None:
+    """Raise ModelError for more layers than any model has, which would be made before the weights are missed."""
+    values = config.to_dict()
+    parts = [values, *(value for value in values.values() if isinstance(value, dict))]
+    counts = [count for part in parts for key, count in part.items() if str(key).endswith(("layer", "layers"))]
+    if (most := max((count for count in counts if isinstance(count, int)), default=0)) > MAX_LAYERS:
+        raise ModelError(f"{name}: config.json has {most} layers; at most {MAX_LAYERS} are loaded")
 
 
 def _pair(encoder: str, decoder: str) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
@@ -240,5 +251,11 @@ def open_student(folder: Path) -> tuple[Student, Card]:
     if not (folder / CARD).is_file():
         raise ModelError(f"{folder}: no trained student here ({CARD} is missing); give a run's folder or its model/")
     card = Card.parse(read_json(folder / CARD), str(folder / CARD))
-    student = _student(*pretrained(str(folder), FULL_PRECISION), card.prompts, card)
+    model, tokenizer = pretrained(str(folder), FULL_PRECISION)
+    try:
+        student = _student(model, tokenizer, card.prompts, card)
+    except LimbeckError:
+        raise
+    except Exception as error:  # whatever its files hold
+        raise ModelError(f"{folder}: cannot be used: {first_line(error)}") from error
     return student.to("cuda" if torch.cuda.is_available() else "cpu"), card

@@ -7,6 +7,7 @@ from pydantic import BeforeValidator, Field, ValidationInfo, field_validator, mo
 from limbeck.data.views import RATIONALE_MARK, SHARED_PROMPTS, Source, View
 from limbeck.settings import Settings, from_name
 from limbeck.tasks import Answer
+from limbeck.tasks.settings import MAX_CHOICES
 
 CARD = "limbeck.json"
 EngineName = Literal["transformers", "ctranslate2", "ctranslate2-int8"]
@@ -14,6 +15,8 @@ EngineName = Literal["transformers", "ctranslate2", "ctranslate2-int8"]
 CHAT_OPTIONS: dict[str, Any] = {"enable_thinking": False, "date_string": "26 Jul 2024"}
 Answers = Literal["generate", "choices"]
 Template = Literal["chat", "plain", "prefix"]
+_SourceLength = Annotated[int, Field(ge=1, le=1_000_000, description="tokens of input; longer ones are cut")]
+_TargetLength = Annotated[int, Field(ge=1, le=32_768, description="tokens of target, also while generating")]
 Definition = Literal["sequence", "normalised", "first-token", "choices", "votes"]
 """A definition of confidence; see `limbeck/metrics/predict.py`."""
 
@@ -40,7 +43,9 @@ class LoraSettings(Settings):
     r: int = Field(16, ge=1, le=4096, description="rank")
     lora_alpha: int = Field(32, ge=1, description="the adapter's output is multiplied by alpha / r")
     lora_dropout: float = Field(0.0, ge=0, lt=1)
-    target_modules: str | list[str] = Field("all-linear", description="names of modules, or all-linear")
+    target_modules: str | Annotated[list[str], Field(max_length=1000)] = Field(
+        "all-linear", description="names of modules, or all-linear"
+    )
     use_rslora: bool = Field(False, description="multiply by alpha / sqrt(r) instead (Kalajdzievski 2023)")
     use_dora: bool = Field(False, description="train magnitudes apart from directions (Liu et al. 2024)")
 
@@ -57,8 +62,8 @@ class StudentSettings(Settings):
     instructions: dict[View, str] = Field(default_factory=dict, description="a decoder's instructions by view")
     lora: LoraSettings | None = Field(None, description="train a low-rank adapter alone")
     load_in_4bit: bool = Field(False, description="quantise the weights under an adapter (bitsandbytes, CUDA)")
-    max_source_length: int = Field(1024, ge=1, le=1_000_000, description="tokens of input; longer ones are cut")
-    max_target_length: int = Field(256, ge=1, le=1_000_000, description="tokens of target, also while generating")
+    max_source_length: _SourceLength = 1024
+    max_target_length: _TargetLength = 256
 
     @model_validator(mode="after")
     def _one_kind(self) -> Self:
@@ -137,12 +142,12 @@ class Card(AnswerSettings):
     """The contents of `limbeck.json` in a model's folder, which `limbeck predict` reads: it answers as measured."""
 
     task: str
-    choices: tuple[str, ...] = ()
+    choices: Annotated[tuple[str, ...], Field(max_length=MAX_CHOICES)] = ()
     answer: Answer = "text"
     objective: str
     answer_view: View
     rationale_view: View | None = None  # None: the student learned no rationales
-    max_source_length: int
-    max_target_length: int
+    max_source_length: _SourceLength
+    max_target_length: _TargetLength
     prompts: Prompts | None = None  # None: an encoder-decoder
     seed: int = 42  # of sampled answers

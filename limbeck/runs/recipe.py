@@ -23,7 +23,9 @@ class EvaluationSettings(AnswerSettings):
     rationales: bool = Field(False, description="also generate rationales for the test predictions")
     encoder: str | None = Field(None, description="of rationales' similarity; on the Hub, or a folder")
     out_of_domain: list[str] = Field(
-        default_factory=list, description="tasks of the same source and labels; their test splits are measured too"
+        default_factory=list,
+        max_length=100,
+        description="tasks of the same source and labels; their test splits are measured too",
     )
 
 

@@ -9,12 +9,14 @@ from limbeck.settings import Settings
 from limbeck.tasks import TASKS, Answer, get
 from limbeck.tasks.task import Task
 
+MAX_CHOICES = 1000  # each is a part of prompts, and scored
+
 
 class TaskSettings(Settings):
     """A task by name; of `custom`, also its labels and how answers are compared."""
 
     task: str
-    choices: list[str] = Field(default_factory=list)  # the labels allowed
+    choices: list[str] = Field(default_factory=list, max_length=MAX_CHOICES)  # the labels allowed
     answer: Answer = "text"
 
     @field_validator("choices", mode="before")

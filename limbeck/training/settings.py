@@ -1,10 +1,10 @@
 """The training part of a recipe, which loads no torch."""
 
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, JsonValue, field_validator, model_validator
 
-from limbeck.settings import Settings
+from limbeck.settings import Scalar, Settings
 
 # settings with a default of limbeck's, which a resolved recipe records
 RECORDED = (
@@ -24,7 +24,7 @@ class TrainingSettings(Settings):
 
     learning_rate: float = Field(5e-5, ge=0)
     lr_scheduler_type: str = "linear"
-    lr_scheduler_kwargs: dict[str, Any] | str | None = None
+    lr_scheduler_kwargs: dict[str, Scalar] | str | None = None
     warmup_steps: float = 0
     optim: str = "adamw_torch_fused"
     optim_args: str | None = None
@@ -43,7 +43,7 @@ class TrainingSettings(Settings):
     save_total_limit: int | None = Field(2, ge=1, description="checkpoints: the best, the newest, then older ones")
     early_stopping_patience: int | None = Field(None, ge=1, description="evaluations without a gain until the end")
     early_stopping_threshold: float = Field(0.0, ge=0, description="least gain of validation accuracy that counts")
-    report_to: str | list[str] | None = "none"
+    report_to: str | Annotated[list[str], Field(max_length=20)] | None = "none"
 
     bf16: bool = False
     fp16: bool = False
@@ -52,13 +52,13 @@ class TrainingSettings(Settings):
     full_determinism: bool = False
     data_seed: int | None = None
     gradient_checkpointing: bool | None = None
-    gradient_checkpointing_kwargs: dict[str, Any] | str | None = None
+    gradient_checkpointing_kwargs: dict[str, Scalar] | str | None = None
     torch_compile: bool = False
-    dataloader_num_workers: int = 0
+    dataloader_num_workers: int = Field(0, ge=0, le=256)
 
     fsdp: bool | None = Field(None, description="true: shard weights and optimizer over processes (FSDP2)")
-    fsdp_config: dict[str, Any] | str | None = None
-    deepspeed: dict[str, Any] | str | None = Field(None, description="DeepSpeed's settings or their file")
+    fsdp_config: dict[str, Scalar | list[str]] | str | None = None
+    deepspeed: dict[str, JsonValue] | str | None = Field(None, description="DeepSpeed's settings or their file")
     ddp_backend: str | None = None
     ddp_bucket_cap_mb: int | None = None
     ddp_broadcast_buffers: bool | None = None

@@ -115,6 +115,17 @@ def test_two_processes_share_a_grid_and_one_takes_over_when_the_other_is_killed(
     assert times(folder.out) == before  # finished and failed cells are left alone
 
 
+def test_a_cell_whose_results_are_damaged_is_finished_again(undisturbed, tmp_path, in_process):
+    one = grid(recipe=TRAINED, axes={"objective": ["dss"]})
+    (cell,) = cells(one)
+    for text in ("", '{"test": {"n"', "[]"):
+        run_grid([one], tmp_path)
+        (tmp_path / cell.name / "results.json").write_text(text)
+        assert GridFolder(tmp_path).state(cell).status == "waiting"
+    run_grid([one], tmp_path)
+    assert result(tmp_path / cell.name) == undisturbed[cell.name]
+
+
 @pytest.mark.slow
 def test_a_cell_ends_with_the_process_that_started_it(tmp_path):
     endless = grid(recipe={**TRAINED, "training": {**TRAINED["training"], "max_steps": 10**6}})

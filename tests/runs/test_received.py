@@ -1,12 +1,16 @@
 """A run's folder that somebody else made: nothing outside of it is read, written, deleted or sent."""
 
+import json
 import os
+import pickle
 import shutil
+from pathlib import Path
 
 import pytest
 
 from limbeck.cli import main
-from limbeck.errors import FileError
+from limbeck.errors import FileError, ModelError
+from limbeck.models.loading import open_student
 from limbeck.runs import open_run
 from limbeck.runs.publication import contents
 
@@ -70,6 +74,60 @@ def test_links_pipes_and_devices_are_refused_before_anything_happens(
     assert state(tmp_path) == before
     with pytest.raises(FileError):
         open_run(received)
+
+
+def put(**values):
+    return lambda text: json.dumps({**json.loads(text), **values})
+
+
+MODEL_FILES = {
+    "tokenizer.json": ["", "{}", put(version="9.0"), put(model={"type": "New"}), put(added_tokens=[{"id": 10**6}])],
+    "tokenizer_config.json": ["[]", put(tokenizer_class=3), put(eos_token=[3])],
+    "config.json": [
+        *("", "[]", "{}", put(model_type=3), put(vocab_size="x"), put(d_model=10**9), put(num_layers=100_000)),
+        *(put(pad_token_id="x"), put(eos_token_id=[[]]), put(eos_token_id=5000), put(decoder_start_token_id=10**6)),
+        *(put(quantization_config=[]), put(dtype=[]), put(dropout_rate="x"), put(is_encoder_decoder=False)),
+    ],
+    "model.safetensors": ["", "text", lambda text: text[:1000]],
+    "limbeck.json": ["", "[]", put(max_target_length=10**9), put(prompts=3), put(answers="x"), put(choices=3)],
+}
+
+
+@pytest.mark.parametrize(("file", "change"), [(file, change) for file in MODEL_FILES for change in MODEL_FILES[file]])
+def test_a_damaged_model_is_one_line(received, tmp_path, monkeypatch, capsys, file, change):
+    path = received / "model" / file
+    text = change if isinstance(change, str) else change(path.read_text(errors="surrogateescape"))
+    path.write_text(text, errors="surrogateescape")
+    (tmp_path / "rows.jsonl").write_text('{"input": "2 + 3?"}')
+    words = ["predict", str(received), "--input", str(tmp_path / "rows.jsonl"), "--output", str(tmp_path / "out.jsonl")]
+    monkeypatch.setattr("sys.argv", ["limbeck", *words])
+    with pytest.raises(SystemExit) as end:
+        main()
+    error = capsys.readouterr().err
+    assert end.value.code in (0, 2) and (end.value.code == 0 or "error: " in error.splitlines()[-1])
+
+
+def test_weights_in_a_pickle_run_no_code(received, tmp_path, monkeypatch):
+    class Harm:
+        def __reduce__(self):
+            return Path.touch, (tmp_path / "ran",)
+
+    (received / "model" / "model.safetensors").unlink()
+    (received / "model" / "pytorch_model.bin").write_bytes(pickle.dumps(Harm()))
+    with pytest.raises(ModelError):
+        open_student(received / "model")
+    assert not (tmp_path / "ran").exists()
+
+
+@pytest.mark.parametrize("file", ["results.json", "provenance.json"])
+@pytest.mark.parametrize("text", ["", "[]", "{}", '{"test": 3}', '{"machine": {"processes": true}}'])
+def test_misshapen_records_are_neither_sent_nor_measured(received, monkeypatch, capsys, file, text):
+    (received / file).write_text(text)
+    for words in (["push", str(received), "me/model", "--yes"], ["evaluate", str(received)]):
+        monkeypatch.setattr("sys.argv", ["limbeck", *words])
+        with pytest.raises(SystemExit) as end:
+            main()
+        assert end.value.code == 2 and file in capsys.readouterr().err
 
 
 def test_files_of_no_known_name_are_not_sent(received):
