@@ -7,6 +7,8 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from pydantic import ConfigDict
+
 from limbeck import hub
 from limbeck.annotation.filters import Annotation, Outcome, Sample
 from limbeck.annotation.job import Job, OpenJob
@@ -20,6 +22,7 @@ from limbeck.files import check_writable, is_stream, read_json, write_json, writ
 from limbeck.llm.messages import Tokens
 from limbeck.llm.store import Result, Store
 from limbeck.schema import Example
+from limbeck.settings import Settings
 from limbeck.stats.intervals import wilson
 from limbeck.tasks import Task, get, is_right, normalise
 
@@ -38,6 +41,15 @@ for the owner to say.
 
 
 MEASURED = "measured"  # mark of a question that the served run was validated or tested on
+
+
+class _Start(Settings):
+    """What a process that asks writes to the store first."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    job: dict[str, Any]
+    rows: dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -166,12 +178,13 @@ def harvest(store: Path, output: Path) -> dict[str, Any]:
     """
     _check_output(output, store)
     with Store(store, create=False) as opened_store:
-        served = next((job for job in opened_store.jobs() if "served" in job["rows"]), None)
+        starts = [_Start.parse(job, str(store)) for job in opened_store.jobs()]
+        served = next((start for start in starts if "served" in start.rows), None)
         if served is None:
             raise DataError("no server passed questions on to this store", path=store)
-        job = Job.parse({**served["job"], "store": store}, str(store))
+        job = Job.parse({**served.job, "store": store}, str(store))
         prompt = OpenJob(job, ()).prompt
-        if prompt != served["rows"]["prompt"]:
+        if prompt != served.rows.get("prompt"):
             raise DataError("the job's prompt has changed since the server was started; restore it", path=job.prompt)
         passed_on = opened_store.questions(job.teacher.name, prompt)
     rows = [row for row in passed_on if not row.get(MEASURED)]

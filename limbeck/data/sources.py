@@ -20,7 +20,7 @@ from limbeck.data.examples import ExampleTable
 from limbeck.data.rows import Column, TableFile, numbered, read_examples, read_files, stream_examples
 from limbeck.data.tables import MAX_ROW_BYTES, arrow_rows, cell_text, read_table, stem
 from limbeck.errors import DataError, FileError, first_line
-from limbeck.files import read_json, sha256
+from limbeck.files import read_json, remove_remains, sha256
 from limbeck.llm.replies import parse
 from limbeck.schema import Example
 from limbeck.settings import Settings
@@ -128,6 +128,7 @@ def fetch(source: str, root: Path, digest: str | None = None) -> list[str]:
     # exists, so a failure leaves nothing behind; on root's disk, so moving is renaming
     parent = next(folder for folder in root.absolute().parents if folder.is_dir())
     try:
+        remove_remains(parent, ".fetch-*")
         with tempfile.TemporaryDirectory(prefix=".fetch-", dir=parent) as scratch:
             archive, unpacked = Path(source), Path(scratch) / "unpacked"
             if source.startswith(("http://", "https://")):

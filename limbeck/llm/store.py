@@ -22,7 +22,7 @@ from typing import Any, NamedTuple
 
 from filelock import BaseFileLock, FileLock, Timeout
 
-from limbeck.errors import FileError
+from limbeck.errors import FileError, LimbeckError, first_line
 from limbeck.files import disk_full
 from limbeck.llm.messages import ChatMessage, Failure, Reply, Tokens, read_message
 
@@ -138,7 +138,7 @@ class Store(AbstractContextManager["Store"]):
 
     def jobs(self) -> list[dict[str, Any]]:
         """Return the jobs with their provenance, the newest first."""
-        return [json.loads(job) for (job,) in self._read("SELECT job FROM starts ORDER BY start DESC")]
+        return self._objects("SELECT job FROM starts ORDER BY start DESC")
 
     def keep_question(self, key: Key, row: dict[str, Any]) -> None:
         """Store a question as a row, once."""
@@ -149,7 +149,7 @@ class Store(AbstractContextManager["Store"]):
     def questions(self, model: str, prompt: str) -> list[dict[str, Any]]:
         """Return the rows of `keep_question` in the order of their arrival."""
         query = "SELECT row FROM questions WHERE model = ? AND prompt = ? ORDER BY arrived"
-        return [json.loads(row) for (row,) in self._read(query, model, prompt)]
+        return self._objects(query, model, prompt)
 
     def forget_failures(self) -> None:
         """Let questions be claimed that were given up before."""
@@ -218,12 +218,12 @@ class Store(AbstractContextManager["Store"]):
     def results(self, model: str, prompt: str) -> dict[tuple[str, int], Result]:
         """Return the reply, or else the last failure, by question and sample."""
         query = f"SELECT {_RESULT_COLUMNS} FROM requests WHERE model = ? AND prompt = ? ORDER BY kind IS NULL, request"
-        return dict(map(_result, self._read(query, model, prompt)))
+        return self._results(query, model, prompt)
 
     def result(self, key: Key) -> Result | None:
         """Return the reply, or else the last failure, of one request."""
         query = f"SELECT {_RESULT_COLUMNS} FROM requests WHERE {_KEY} ORDER BY kind IS NULL, request"
-        return dict(map(_result, self._read(query, *key))).get(key[2:])
+        return self._results(query, *key).get(key[2:])
 
     def usage(self, model: str) -> tuple[Tokens, int]:
         """Return a model's tokens used, and the number of replies."""
@@ -253,6 +253,22 @@ class Store(AbstractContextManager["Store"]):
         with self._errors():
             return self._connection.execute(query, values).fetchall()
 
+    def _objects(self, query: str, *values: object) -> list[dict[str, Any]]:
+        with self._errors():
+            objects = [json.loads(text) for (text,) in self._read(query, *values)]
+            if not all(isinstance(value, dict) for value in objects):
+                raise ValueError("a JSON object was expected")
+            return objects
+
+    def _results(self, query: str, *values: object) -> dict[tuple[str, int], Result]:
+        results = {}
+        with self._errors():
+            for question, sample, text, raw, kind, message in self._read(query, *values):
+                if (text is None) == (kind is None) or bytes in map(type, (question, text, raw, kind, message)):
+                    raise ValueError("a reply with a text, or a failure, was expected")
+                results[question, sample] = Result(text, _thoughts(raw) if kind is None else "", kind, message)
+        return results
+
     def _release(self, lock: BaseFileLock, worker: str) -> None:
         with self._transaction() as execute:
             execute("DELETE FROM claims WHERE worker = ?", (worker,))
@@ -280,15 +296,12 @@ class Store(AbstractContextManager["Store"]):
     def _errors(self) -> Iterator[None]:
         try:
             yield
-        except (OSError, sqlite3.Error, ValueError) as error:  # ValueError: a path that no file system takes
+        except LimbeckError:
+            raise
+        except (OSError, sqlite3.Error, ValueError, RecursionError) as error:  # ValueError: a path, or what is no JSON
             if isinstance(error, sqlite3.OperationalError) and "full" in str(error):
                 raise disk_full(self.path) from None
-            raise FileError(f"the store cannot be used ({error})", path=self.path) from None
-
-
-def _result(row: tuple[Any, ...]) -> tuple[tuple[str, int], Result]:
-    question, sample, text, raw, kind, message = row
-    return (question, sample), Result(text, _thoughts(raw) if kind is None else "", kind, message)
+            raise FileError(f"the store cannot be used ({first_line(error)})", path=self.path) from None
 
 
 def _thoughts(raw: str) -> str:

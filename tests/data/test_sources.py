@@ -14,6 +14,7 @@ import pytest
 from limbeck.data import DataSettings, load, load_split, read, read_rows, sources
 from limbeck.data.sources import fetch
 from limbeck.errors import LimbeckError
+from limbeck.files import REMAINS_SECONDS
 from limbeck.schema import Example
 from limbeck.tasks import get
 from tests.helpers.archives import archive_settings as settings
@@ -184,6 +185,15 @@ def test_an_archive_of_very_many_files_is_refused_before_its_list_is_read(tmp_pa
     with pytest.raises(LimbeckError, match="more files"):
         fetch(str(path), tmp_path / "root")
     assert time.process_time() - begun < 0.5  # reading the list takes longer
+
+
+def test_the_next_fetch_removes_what_a_killed_one_left(tmp_path: Path) -> None:
+    release = pack(tmp_path / "good.zip", FILES)
+    for name, age in ((".fetch-old", 2 * REMAINS_SECONDS), (".fetch-now", 0)):
+        (tmp_path / name / "unpacked").mkdir(parents=True)
+        os.utime(tmp_path / name, (time.time() - age,) * 2)
+    fetch(release, tmp_path / "root")
+    assert [path.name for path in tmp_path.glob(".fetch-*")] == [".fetch-now"]
 
 
 def test_downloads_end_and_are_not_redirected_to_what_is_less_safe(tmp_path: Path, monkeypatch: Any) -> None:

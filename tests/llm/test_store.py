@@ -36,6 +36,34 @@ def claim(store: Store, *keys: Key, covers=lambda _spent: True, limit: int = 100
     return [request.key for request in claimed], [request.key for request in pending]
 
 
+TAMPERED = {
+    "bytes": "UPDATE requests SET text = x'ff'",
+    "raw bytes": "UPDATE requests SET raw = x'ff'",
+    "no text": "UPDATE requests SET text = NULL",
+    "text and failure": "UPDATE requests SET kind = 'HTTP 500'",
+    "starts, no JSON": "UPDATE starts SET job = '{'",
+    "starts, a list": "UPDATE starts SET job = '[]'",
+    "starts, bytes": "UPDATE starts SET job = x'80'",
+    "starts, deep": f"UPDATE starts SET job = '{'[' * 100_000}'",
+    "a question, a number": "UPDATE questions SET row = '3'",
+    "no table": "DROP TABLE requests",
+}
+
+
+@pytest.mark.parametrize("change", TAMPERED.values(), ids=TAMPERED)
+def test_a_tampered_store_is_one_line(path, change):
+    with Store(path) as store:
+        put(store, key(1), REPLY)
+        store.begin("p", {}, {"job": {}, "rows": {}})
+        store.keep_question(key(1), {"input": "?"})
+    with sqlite3.connect(path) as connection:
+        connection.execute(change)
+    with Store(path, create=False) as store, pytest.raises(FileError) as caught:
+        for read in (lambda: store.results("m", "p"), store.jobs, lambda: store.questions("m", "p")):
+            read()
+    assert caught.value.path == path
+
+
 @pytest.fixture
 def path(tmp_path):
     return tmp_path / "folder" / "annotations.sqlite"

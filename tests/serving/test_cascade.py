@@ -17,12 +17,13 @@ from limbeck.annotation.job import Job
 from limbeck.annotation.results import harvest
 from limbeck.data.rows import read_rows
 from limbeck.errors import FileError, RecipeError
-from limbeck.files import read_jsonl, write_jsonl
+from limbeck.files import read_jsonl
 from limbeck.models import CARD, Card
 from limbeck.runs import open_run, train
 from limbeck.runs.evaluation import graded_with_teacher
 from limbeck.serving.cascade import CascadeOptions, Teacher, least_confidence, measured_questions
 from limbeck.tasks import TASKS
+from tests.helpers.archives import replace_predictions
 from tests.helpers.servers import HANGING, PASSING, Server, completion, error, mixed
 from tests.runs.recipes import TINY, tiny
 from tests.serving.conftest import process, serving
@@ -235,7 +236,7 @@ def measured_run(run, tmp_path):
     graded = zip(confidence.tolist(), correct.tolist(), strict=True)
     row = {"label": "1", "prediction": "1"}
     rows = [{"id": str(n), "input": f"q{n}", **row, "correct": c, "confidence": p} for n, (p, c) in enumerate(graded)]
-    write_jsonl(copy.predictions("valid"), rows)
+    replace_predictions(copy, "valid", rows)
     return copy, confidence, correct
 
 
@@ -277,7 +278,7 @@ def test_auto_is_the_cheapest_that_is_no_worse_than_the_teacher(job, tmp_path):
     rows = [row for _, row in read_jsonl(run.predictions("valid"))]
     for number, row in enumerate(rows):
         row |= {"confidence": 1 - number / 40, "correct": number < 25}
-    write_jsonl(run.predictions("valid"), rows)
+    replace_predictions(run, "valid", rows)
     answers, teacher = graded_with_teacher(run)
     costs = {}
     for least in (*answers.confidence, math.inf):
