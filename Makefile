@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: quickstart test test-all check docs fuzz bench smollm2 clean
+.PHONY: quickstart test test-all check docs bench smollm2 clean
 .DELETE_ON_ERROR:
 
 quickstart: $(VENV)/installed
@@ -21,10 +21,6 @@ check: $(VENV)/installed
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-
-# Thousands of broken recipes and data rows; the tests do a hundred of each.
-fuzz: $(VENV)/installed
-	LIMBECK_FUZZ=2000 $(BIN)/python -m pytest -n 2 tests/test_fuzz.py
 
 # The documentation as a site, in site/.
 docs: $(VENV)/installed

@@ -1,13 +1,14 @@
 """A report's folder, written whole or not at all: index.html, which needs no network, text and data."""
 
 import base64
+import functools
 import hashlib
 import json
 import os
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict, fields, is_dataclass, replace
 from importlib.resources import files
 from itertools import chain
 from pathlib import Path
@@ -32,7 +33,7 @@ from limbeck.report.usage import usage_section
 from limbeck.runs.compare import RunGroup, Value, group_runs, grouped
 from limbeck.runs.judging import read_judgements
 from limbeck.runs.page import render
-from limbeck.runs.publication import citations
+from limbeck.runs.publication import citations, portable
 from limbeck.runs.run import Run, flat, now, open_run, yaml_text
 
 # makes the first section, the paper's tables, from runs, grids, and the errors of failed runs by name
@@ -56,13 +57,30 @@ def write_report(paths: Sequence[Path], out: Path, extra: ExtraSection | None = 
     """
     folder = Path(os.path.realpath(out))
     _check_replaceable(folder)
-    texts = _files(make_report(paths, extra, online=online))
+    places = {place for path in paths for place in (path.absolute().parent, path.resolve().parent)} | {Path.cwd()}
+    prefixes = sorted({f"{place}/" for place in places if place != place.parent}, key=len, reverse=True)
+    texts = _files(_without(prefixes, make_report(paths, extra, online=online)))
     with replacing(folder, folder=True) as temporary:
         for name, text in texts.items():
             path = temporary / name
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(text, encoding="utf-8", errors="backslashreplace")
     return out / "index.html"
+
+
+def _without(prefixes: Sequence[str], value: Any) -> Any:
+    """Return a report, or a part of it, without these prefixes of paths: it may be mailed."""
+    part = functools.partial(_without, prefixes)
+    match value:
+        case str():
+            return functools.reduce(lambda text, prefix: text.replace(prefix, ""), prefixes, value)
+        case dict():
+            return {part(name): part(item) for name, item in value.items()}
+        case list() | tuple():
+            return type(value)(map(part, value))
+        case _ if is_dataclass(value) and not isinstance(value, type):
+            return replace(value, **{field.name: part(getattr(value, field.name)) for field in fields(value)})
+    return value
 
 
 def _check_replaceable(out: Path) -> None:
@@ -120,7 +138,7 @@ def make_report(paths: Sequence[Path], extra: ExtraSection | None, *, online: bo
             {
                 "title": f"{group.task}: {group.name}, seeds {', '.join(str(run.recipe.seed) for run in group.runs)}",
                 "runs": " · ".join(str(run.path) for run in group.runs),
-                "yaml": yaml_text(group.recipe.resolved()),
+                "yaml": yaml_text(portable(group.recipe.resolved())),
             }
             for group in groups
         ],

@@ -23,7 +23,7 @@ from limbeck.runs.compare import compare_runs
 from tests.helpers.servers import Server, error
 from tests.paper.paper_runs import answers, cell_of, data_at, smoke
 from tests.paper.paper_runs import finished as finished_cell
-from tests.report.reports import finished
+from tests.report.reports import finished, questions
 
 
 def files_in(folder):
@@ -146,6 +146,19 @@ def test_predictions_that_were_changed_since_they_were_measured_are_left_out(tmp
         with pytest.raises(DataError) as caught:
             compare_runs(*([tmp_path / side] for side in sides))
         assert caught.value.path == predictions
+
+
+def test_a_report_has_no_folder_of_this_machine(tmp_path):
+    folder = tmp_path / "Ada's \u00fc & b"
+    data = questions(folder / "data", [{"input": f"{n}?", "label": "yes", "rationale": "So."} for n in range(9)])
+    finished(folder / "runs" / "dss", "dss", 1, data)
+    finished(folder / "runs" / "mi", "mi", 1, data)
+    for file in ("provenance.json", "log.jsonl"):
+        (finished(folder / "runs" / file, "kl", 1, data) / file).write_text("{")
+    page = write_report([folder / "runs"], tmp_path / "out", paper_section)
+    for path in (path for path in page.parent.rglob("*") if path.is_file()):
+        assert not [part for part in (*tmp_path.parts[1:], "Ada", "\\u00fc") if part in path.read_text()], path
+    assert "runs/dss" in page.read_text()
 
 
 def test_an_older_report_leaves_nothing_beside_the_new_one(runs, tmp_path):
