@@ -1,5 +1,6 @@
 """The scores in a judge's replies: means, agreement, and correlation with right answers."""
 
+import json
 import re
 import statistics
 from collections import defaultdict
@@ -10,6 +11,7 @@ from typing import Any
 import numpy as np
 import scipy  # loads `stats` on use: half a second
 from numpy.typing import ArrayLike
+from pydantic import TypeAdapter, ValidationError
 
 from limbeck.errors import DataError
 from limbeck.files import read_jsonl
@@ -20,6 +22,7 @@ from limbeck.stats.intervals import DRAWS, Floats, Interval, Ints, block_sizes, 
 LOWEST, HIGHEST = 1.0, 5.0
 TASK_NAMES: Mapping[str, str] = {"svamp": "SVAMP", "cqa": "CQA", "esnli": "e-SNLI", "anli1": "ANLI"}
 
+_JUDGEMENT = TypeAdapter(Judgement)
 Summary = dict[str, dict[str, dict[str, dict[str, Any]]]]  # by run, task and sampling
 Ratings = Sequence[Sequence[float | None]]  # by unit; None: not rated
 
@@ -178,7 +181,7 @@ def read_judgements(path: Path) -> list[Judgement]:
     judgements = []
     for line, row in read_jsonl(path):
         try:
-            judgements.append(Judgement(**{**row, "replies": tuple(row["replies"]), "scores": tuple(row["scores"])}))
-        except (TypeError, KeyError):
+            judgements.append(_JUDGEMENT.validate_json(json.dumps(row), strict=True))
+        except (ValidationError, ValueError):
             raise DataError("no judgement; run `limbeck judge` again", path=path, line=line) from None
     return judgements

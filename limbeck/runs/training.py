@@ -72,16 +72,9 @@ def train(
     frame = on_main_process(lambda: run.provenance.get("chat_frame") if run.trained else None)
     student = load_student(recipe.student, _tokenizer_texts(recipe.data, splits), task, frame=frame)
     card = _card(recipe, student)
-    if card.answers == "choices":  # raise early
-        for domain in domains:
-            choices_of(student, domain.examples, domain.task, answer_view=card.answer_view)
-    if recipe.training.fsdp and card.engine != "transformers":
-        raise RecipeError(
-            "FSDP validates with `transformers`; give another to `limbeck evaluate`", field="evaluation.engine"
-        )
-    if recipe.evaluation.rationales or card.answers == "generate":
-        student.engine(card.engine)
+    _check_answers(recipe, student, card, domains)
     training_set = tokenize(training_rows, objective.views, student, draw_seed=recipe.draw_seed)
+    validation_set = _validation_set(recipe, objective.views, student, valid)
     texts = {"sources": len(training_set.sources), "targets": int((training_set.targets.lengths > 0).sum())}
     log.info("%s: %s on %d examples", run.path, objective.name, len(training_set))
     notes = splits.notes | choice_notes | training_set.notes | _count_labels(student, splits, task)
@@ -98,7 +91,15 @@ def train(
         on_main_process(lambda: run.begin(origin))
         if not all(gather([run.path.is_dir()])):
             raise FileError("missing on another machine: a run's machines have to share its folder", path=run.path)
-        training = _fit(run, student, valid, card=card, training_set=training_set, arguments=arguments)
+        training = _fit(
+            run,
+            student,
+            valid,
+            card=card,
+            arguments=arguments,
+            training_set=training_set,
+            validation_set=validation_set,
+        )
         if is_main_process() and not run.model.exists():  # it does after a stop while it was measured
             save_student(student, card, run.model)
         results = _measure(run, student, card, domains)
@@ -106,6 +107,18 @@ def train(
         results |= {"training": training, "notes": notes, "finished": now()}
         on_main_process(lambda: run.write_results(results))
     return run
+
+
+def _check_answers(recipe: Recipe, student: Student, card: Card, domains: Sequence[Domain]) -> None:
+    """Raise LimbeckError where the student could not answer as the card says, before it is trained."""
+    if card.answers == "choices":
+        for domain in domains:
+            choices_of(student, domain.examples, domain.task, answer_view=card.answer_view)
+    if recipe.training.fsdp and card.engine != "transformers":
+        reason = "FSDP validates with `transformers`; give another to `limbeck evaluate`"
+        raise RecipeError(reason, field="evaluation.engine")
+    if recipe.evaluation.rationales or card.answers == "generate":
+        student.engine(card.engine)
 
 
 def _measure(run: Run, student: Student, card: Card, domains: Sequence[Domain]) -> dict[str, Any]:
@@ -150,16 +163,27 @@ def _continued(recipe: Recipe, parent: Path) -> tuple[Recipe, dict[str, Any]]:
     return recipe.model_copy(update={"student": student}), {"from": origin}
 
 
+def _validation_set(recipe: Recipe, views: Sequence[View], student: Student, valid: Domain) -> TrainingSet | None:
+    """Return the token ids of validation, for its loss; None where nothing is validated, or has no target."""
+    if recipe.training.eval_strategy == "no":
+        return None
+    examples = soft_labels(valid.examples, recipe.data.mentor, valid.task, batch_size=recipe.evaluation.batch_size)
+    has_targets = any(has_target(example, view) for example in examples for view in views)
+    return token_ids(examples, views, student) if has_targets else None
+
+
 def _fit(
-    run: Run, student: Student, valid: Domain, *, card: Card, training_set: TrainingSet, arguments: TrainingArguments
+    run: Run,
+    student: Student,
+    valid: Domain,
+    *,
+    card: Card,
+    arguments: TrainingArguments,
+    training_set: TrainingSet,
+    validation_set: TrainingSet | None,
 ) -> dict[str, Any]:
     start, trainer, recipe = time.monotonic(), None, run.recipe
     objective = recipe.objective.build().smoothed(recipe.training.label_smoothing_factor)
-    validation_set = None
-    examples = soft_labels(valid.examples, recipe.data.mentor, valid.task, batch_size=recipe.evaluation.batch_size)
-    if arguments.do_eval and any(has_target(example, view) for example in examples for view in objective.views):
-        validation_set = token_ids(examples, objective.views, student)
-
     greedy, size = card.model_copy(update={"votes": None}), recipe.evaluation.batch_size  # each vote costs a pass
 
     def validate() -> dict[str, float]:

@@ -127,7 +127,7 @@ def test_a_damaged_log_leaves_out_its_own_curves_alone(line, tmp_path):
     report = report_of(tmp_path)
     (learning,) = (section for section in report["sections"] if section["id"] == "learning")
     (sentence,) = learning["missing"]
-    assert str(run) in sentence and "log.jsonl:3" in sentence
+    assert f"{tmp_path.name}/dss2" in sentence and "log.jsonl:3" in sentence
     (figure,) = learning["figures"]
     assert [row["dss"]["value"] for row in figure["table"]["rows"].values()] == [1, 9]
 
@@ -263,7 +263,7 @@ def test_failed_unfinished_and_missing_cells_are_counted_at_any_depth(tmp_path):
     assert set(report["left_out"][:3]) == {
         f"{all_cells[2].name} failed: out of memory",
         "of-another-grid failed: no disk",
-        f"{unfinished} is not finished",
+        f"one/{unfinished.name} is not finished",
     }
     assert report["left_out"][3] == f"{all_cells[4].name} was not run"
     assert report["left_out"][13:] == ["and 28 more"]

@@ -139,7 +139,7 @@ def test_hostile_text_is_shown_and_does_nothing(changed):
             "machine": {"platform": evil, "cores": evil, "device": HOSTILE[5]},
             "revision": evil,
             "versions": {evil: evil},
-            "data": {evil: {"rows": evil, "sha256": evil}},
+            "data": {evil: {"rows": 3, "sha256": evil}},
         },
         config={"model_type": evil},
     )
