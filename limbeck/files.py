@@ -34,13 +34,15 @@ def replacing(path: Path, *, folder: bool = False) -> Iterator[Path]:
     A link's target is replaced; a file keeps its permissions. A folder that is there is replaced only by another
     `folder`, in one step where the system can. Remains of killed processes are removed. Raises FileError.
     """
-    temporary = None
     try:
         target = Path(os.path.realpath(path))
-        start = f".{target.name[:100]}-"
+        start = f".{target.name[:40]}-"  # a name has 255 bytes at most
         target.parent.mkdir(parents=True, exist_ok=True)
-        remove_remains(target.parent, f"{glob.escape(start)}*.tmp")
-        temporary = target.with_name(f"{start}{secrets.token_hex(4)}.tmp")
+        remove_remains(target.parent, f"{glob.escape(start)}{'[0-9a-f]' * 8}.tmp")
+    except (OSError, ValueError) as error:  # ValueError: a path that no file system takes
+        raise unwritable(path, error) from error
+    temporary = target.with_name(f"{start}{secrets.token_hex(4)}.tmp")
+    try:
         yield temporary
         if target.is_file():
             shutil.copymode(target, temporary)
@@ -50,11 +52,10 @@ def replacing(path: Path, *, folder: bool = False) -> Iterator[Path]:
         else:
             temporary.replace(target)
         _flush(target.parent)
-    except (OSError, ValueError) as error:  # ValueError: a path that no file system takes
+    except OSError as error:
         raise unwritable(path, error) from error
     finally:
-        if temporary is not None:
-            remove(temporary)
+        remove(temporary)
 
 
 def remove(path: Path) -> None:
@@ -106,17 +107,18 @@ def write_manifest(folder: Path) -> None:
     """Write the list of a folder's files, all on the disk by then, by which `is_whole` knows them."""
     flush(folder)
     write_json(folder / MANIFEST, _manifest(folder))
+    _flush(folder.parent)
 
 
 def is_whole(folder: Path) -> bool:
-    """Return whether a folder's files are those of its manifest."""
+    """Return whether a folder's files are those of its manifest, but for hidden ones."""
     with contextlib.suppress(LimbeckError, OSError):
         return bool(read_json(folder / MANIFEST) == _manifest(folder))
     return False
 
 
 def _manifest(folder: Path) -> dict[str, dict[str, Any]]:
-    files = sorted(path for path in folder.rglob("*") if path.is_file() and path != folder / MANIFEST)
+    files = sorted(path for path in folder.rglob("[!.]*") if path.is_file() and path != folder / MANIFEST)
     return {
         path.relative_to(folder).as_posix(): {"bytes": path.stat().st_size, "sha256": sha256(path)} for path in files
     }

@@ -158,8 +158,8 @@ def _peak(status: Path) -> int:
     return 1024 * int(re.search(r"VmHWM:\s+(\d+)", status.read_text())[1])
 
 
-def limbeck(*words: Any) -> None:
-    """Run the command line; whatever it is given, it ends in a result or one line."""
+def limbeck(*words: Any) -> int:
+    """Run the command line; whatever it is given, it ends in a result or one line. Return the exit code."""
     output, errors, before = io.StringIO(), io.StringIO(), sys.argv
     sys.argv = ["limbeck", *map(str, words)]
     try:
@@ -171,7 +171,8 @@ def limbeck(*words: Any) -> None:
     if end.value.code == 2:
         last = errors.getvalue().splitlines()[-1]
         assert last.startswith("limbeck: error: ") and len(last) < 1500
-    assert not set(map(chr, range(32))) - {"\n", "\t"} & set(output.getvalue() + errors.getvalue())
+    assert not (set(map(chr, range(32))) - {"\n", "\t"}) & set(output.getvalue() + errors.getvalue())
+    return end.value.code or 0
 
 
 @contextmanager
@@ -210,11 +211,15 @@ def test_a_broken_recipe_gives_a_run_or_one_line(count):
     try_it()
 
 
-GRID = yaml.safe_dump({"recipe": TINY, "axes": {"objective": ["dss", "mi"], "sizes": {"a": {"seed": 1}}}, "seeds": 2})
+GRID = yaml.safe_dump(
+    {"recipe": TINY, "axes": {"objective": ["dss", "mi"], "sizes": {"a": {"training.max_steps": 3}}}, "seeds": 2}
+)
 
 
 @pytest.mark.parametrize("count", SIZES)
 def test_a_broken_grid_gives_its_cells_or_one_line(count, tmp_path):
+    assert limbeck("grid", write(tmp_path / "g.yaml", GRID), "--out", tmp_path / "runs", "--dry-run") == 0
+
     @fuzzed(count)
     @given(text=files(GRID, ".yaml"))
     def try_it(text):
@@ -250,7 +255,7 @@ def job_folder(tmp_path, monkeypatch):
     write_rows(tmp_path / "rows.jsonl", ROWS)
     write(tmp_path / "prompt.yaml", PROMPT)
     write(tmp_path / "job.yaml", yaml.safe_dump(JOB))
-    limbeck("annotate", "run", "job.yaml", "--dry-run")
+    assert limbeck("annotate", "run", "job.yaml", "--dry-run") == 0
     return tmp_path
 
 
@@ -285,6 +290,7 @@ VERBS = [
     *[["report", "RUN", "GOOD", "-o", "OUT"]] * 3,
     *(["report", "RUN", "-o", "OUT"], ["compare", "RUN", "GOOD"], ["push", "RUN", "me/model", "--yes"]),
     *(["predict", "RUN", "--input", "ROWS", "--output", "-"], ["evaluate", "RUN"]),
+    ["export", "RUN", "--to", "hf", "-o", "EXPORT"],
 ]
 
 
@@ -296,7 +302,13 @@ def test_a_broken_run_gives_a_result_or_one_line(count, run, tmp_path, monkeypat
     paths = sorted(path for path in run.rglob("*") if path.is_file() and path.suffix not in (".safetensors", ".lock"))
     texts = {str(path.relative_to(run)): path.read_text() for path in paths}
     write_rows(tmp_path / "rows.jsonl", [{"input": "2 + 3?"}])
-    places = {"RUN": tmp_path / "run", "GOOD": good, "OUT": tmp_path / "out", "ROWS": tmp_path / "rows.jsonl"}
+    places = {
+        "EXPORT": tmp_path / "export",
+        "RUN": tmp_path / "run",
+        "GOOD": good,
+        "OUT": tmp_path / "out",
+        "ROWS": tmp_path / "rows.jsonl",
+    }
 
     @fuzzed(count)
     @given(data=st.data(), name=st.sampled_from(sorted(texts)), words=st.sampled_from(VERBS))
@@ -306,8 +318,14 @@ def test_a_broken_run_gives_a_result_or_one_line(count, run, tmp_path, monkeypat
             write(tmp_path / "run" / name, data.draw(files(texts[name], Path(name).suffix)))
             limbeck(*(places.get(word, word) for word in words))
         finally:
-            shutil.rmtree(tmp_path / "run")
+            for name in ("run", "export"):
+                shutil.rmtree(tmp_path / name, ignore_errors=True)
 
+    shutil.copytree(run, tmp_path / "run")
+    codes = {" ".join(words): limbeck(*(places.get(word, word) for word in words)) for words in VERBS}
+    assert {words for words, code in codes.items() if code != 0} == {"push RUN me/model --yes"}  # no network
+    for name in ("run", "export"):
+        shutil.rmtree(tmp_path / name)
     try_it()
 
 

@@ -44,7 +44,7 @@ MEASURED = "measured"  # mark of a question that the served run was validated or
 
 
 class _Start(Settings):
-    """What a process that asks writes to the store first."""
+    """The first record of a process that asks."""
 
     model_config = ConfigDict(extra="ignore")
 

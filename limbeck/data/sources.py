@@ -31,6 +31,7 @@ _HUB_SPLITS = {"train": "train", **dict.fromkeys(("dev", "val", "valid", "valida
 MAX_UNPACKED = 8 * 1024**3  # bytes of all files
 MAX_DIRECTORY = 4 * 1024**2  # bytes of an archive's list of files: some 40,000
 SILENT_SECONDS, FETCH_SECONDS = 60, 7200  # that a server may be silent, and that a download may take
+_SCRATCH = ".limbeck-fetch-"
 MAX_IN_MEMORY = 64 * 1024**2  # bytes of a source's files
 
 
@@ -128,8 +129,8 @@ def fetch(source: str, root: Path, digest: str | None = None) -> list[str]:
     # exists, so a failure leaves nothing behind; on root's disk, so moving is renaming
     parent = next(folder for folder in root.absolute().parents if folder.is_dir())
     try:
-        remove_remains(parent, ".fetch-*")
-        with tempfile.TemporaryDirectory(prefix=".fetch-", dir=parent) as scratch:
+        remove_remains(parent, f"{_SCRATCH}*")
+        with tempfile.TemporaryDirectory(prefix=_SCRATCH, dir=parent) as scratch:
             archive, unpacked = Path(source), Path(scratch) / "unpacked"
             if source.startswith(("http://", "https://")):
                 archive = Path(scratch) / "archive.zip"

@@ -9,6 +9,7 @@ OUT/.locks/RUN.lock     held by the process that trains the cell
 
 from collections import Counter
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -88,7 +89,9 @@ def states(grids: Sequence[Grid], out: Path) -> list[CellState]:
     by_name = {cell.name: cell for grid in grids for cell in cells(grid)}
     board = [GridFolder(out).state(cell) for cell in by_name.values()]
     for state in (state for state in board if state.status == "finished"):
-        processes = Run(state.path, state.cell.recipe).provenance["machine"].get("processes", state.cell.gpus)
+        processes = state.cell.gpus
+        with suppress(LimbeckError):  # of a run without provenance
+            processes = Run(state.path, state.cell.recipe).provenance["machine"].get("processes", processes)
         if processes != state.cell.gpus:
             reason = f"trained in {processes} processes, with steps of another size than the grid's now"
             raise LimbeckError(f"{reason}; change resources.gpus, or give another --out", path=state.path)

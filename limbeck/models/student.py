@@ -45,20 +45,14 @@ class Student(nn.Module, ABC):
         """Take a configuration with the ids of padding and start, in place of the checkpoint's.
 
         A checkpoint's presets (sampling, beams, forced tokens) are for its own task. Raises ModelError for a token
-        without embedding.
+        that is none of the model's.
         """
         super().__init__()
         generation_config.eos_token_id = list(codec.ends)
         rows = model.get_input_embeddings().num_embeddings
-        ids = [
-            *codec.ends,
-            generation_config.pad_token_id,
-            generation_config.decoder_start_token_id,
-            len(codec.tokenizer) - 1,
-        ]
-        if (largest := max(id for id in ids if id is not None)) >= rows:
-            reason = f"token {largest} of its tokenizer or config.json is beyond its {rows} embeddings"
-            raise ModelError(f"{model.name_or_path}: {reason}; give model and tokenizer that belong together")
+        ids = generation_config.pad_token_id, generation_config.decoder_start_token_id
+        if not all(id is None or 0 <= id < rows for id in ids):
+            raise ModelError(f"{model.name_or_path}: of {rows} tokens, config.json pads and starts with {ids}")
         model.generation_config = generation_config
         self.model, self.codec, self.tokenizer = model, codec, codec.tokenizer
         self.pad_id = int(generation_config.pad_token_id)

@@ -125,8 +125,7 @@ class Codec(ABC):
 
     def __init__(self, tokenizer: PreTrainedTokenizerBase, ends: Sequence[int], vocabulary: int) -> None:
         """Take the ids that end an answer, the first of which ends targets, and the size of the vocabulary."""
-        self.tokenizer = tokenizer
-        self.ends = tuple(ends)
+        self.tokenizer, self.ends, self._vocabulary = tokenizer, tuple(ends), vocabulary
         if not ends or not all(0 <= end < vocabulary for end in ends):
             raise ModelError(
                 f"eos_token_id {list(ends)!r:.40} in the model's config.json is none of its {vocabulary} tokens"
@@ -237,7 +236,10 @@ class Codec(ABC):
         options |= {"return_attention_mask": False, "return_token_type_ids": False}  # they would take as long again
         with _TOKENIZING:
             encoding = self.tokenizer(list(texts), add_special_tokens=False, truncation=False, verbose=False, **options)
-        return encoding["input_ids"]
+        rows: list[Ids] = encoding["input_ids"]
+        if (largest := max((max(row) for row in rows if row), default=0)) >= self._vocabulary:
+            raise ModelError(f"the tokenizer writes token {largest}, and the model has {self._vocabulary}: not its own")
+        return rows
 
 
 def _longest_fit(ids: Callable[[int], Ids], longest: int, limit: int) -> Ids:

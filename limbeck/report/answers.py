@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from math import sqrt
 from statistics import stdev
+from typing import Any
 
 import numpy as np
 
@@ -19,7 +20,7 @@ from limbeck.metrics.selective import selective
 from limbeck.report.tables import LEVEL, Cell
 from limbeck.runs.compare import RunGroup, grouped
 from limbeck.runs.judging import GOLD, read_judgements
-from limbeck.runs.run import flat
+from limbeck.runs.run import Run, flat
 from limbeck.schema import Example, Judgement, Prediction
 from limbeck.stats.intervals import Estimate, Flags, Floats, Interval, accuracy_interval, estimate
 from limbeck.stats.significance import Comparison, compare, holm
@@ -75,7 +76,7 @@ class GradedGroup(RunGroup):
 
     @cached_property
     def judgements(self) -> list[list[Judgement]]:
-        return [read_judgements(run) for run in self.runs]
+        return [evaluation(run)[1] for run in self.runs]
 
 
 @dataclass(frozen=True, eq=False)
@@ -95,6 +96,20 @@ class Contrast:
     def apart(self) -> bool:
         """True on other examples than its baseline's."""
         return self.comparison is None and self.member is not self.baseline
+
+
+def evaluation(run: Run) -> tuple[dict[str, Any] | None, list[Judgement], list[str]]:
+    """Return a run's evaluation, its judgements, and a sentence for each of them that is damaged and left out."""
+    page, judgements, damaged = None, list[Judgement](), []
+    try:
+        page = run.page()
+    except LimbeckError as error:
+        damaged.append(f"{run.path}: its evaluation is left out: {error}.")
+    try:
+        judgements = read_judgements(run)
+    except LimbeckError as error:
+        damaged.append(f"{run.path}: its judge's scores are left out: {error}.")
+    return page, judgements, damaged
 
 
 def grade(

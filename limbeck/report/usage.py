@@ -1,5 +1,6 @@
 """The section on students in use: what they answered and passed on, accuracy, price, time, and rounds of training."""
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import inf
@@ -73,10 +74,10 @@ def usage_section(groups: Sequence[GradedGroup]) -> Section | None:
     None where no student was served.
     """
     members = {run.path.resolve(): (group, number) for group in groups for number, run in enumerate(group.runs)}
-    names = [path.name for path in members]
+    names, common = [path.name for path in members], os.path.commonpath(members)
     usages, missing = dict[Path, _Usage](), list[str]()
     for path, (group, number) in members.items():
-        title = path.name if names.count(path.name) == 1 else str(group.runs[number].path)
+        title = path.name if names.count(path.name) == 1 else str(path.relative_to(common))
         try:
             if totals := _totals(group.runs[number]):
                 usages[path] = _Usage(group, number, title, totals)

@@ -1,16 +1,14 @@
 """A report's folder, written whole or not at all: index.html, which needs no network, text and data."""
 
 import base64
-import functools
 import hashlib
 import json
 import os
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, fields, is_dataclass, replace
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict, replace
 from importlib.resources import files
-from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +29,6 @@ from limbeck.report.sections import accuracy_section, confidence_section, learni
 from limbeck.report.tables import Section, Table, to_csv, to_latex, to_markdown
 from limbeck.report.usage import usage_section
 from limbeck.runs.compare import RunGroup, Value, group_runs, grouped
-from limbeck.runs.judging import read_judgements
 from limbeck.runs.page import render
 from limbeck.runs.publication import citations, portable
 from limbeck.runs.run import Run, flat, now, open_run, yaml_text
@@ -57,30 +54,13 @@ def write_report(paths: Sequence[Path], out: Path, extra: ExtraSection | None = 
     """
     folder = Path(os.path.realpath(out))
     _check_replaceable(folder)
-    places = {place for path in paths for place in (path.absolute().parent, path.resolve().parent)} | {Path.cwd()}
-    prefixes = sorted({f"{place}/" for place in places if place != place.parent}, key=len, reverse=True)
-    texts = _files(_without(prefixes, make_report(paths, extra, online=online)))
+    texts = _files(make_report(paths, extra, online=online))
     with replacing(folder, folder=True) as temporary:
         for name, text in texts.items():
             path = temporary / name
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(text, encoding="utf-8", errors="backslashreplace")
     return out / "index.html"
-
-
-def _without(prefixes: Sequence[str], value: Any) -> Any:
-    """Return a report, or a part of it, without these prefixes of paths: it may be mailed."""
-    part = functools.partial(_without, prefixes)
-    match value:
-        case str():
-            return functools.reduce(lambda text, prefix: text.replace(prefix, ""), prefixes, value)
-        case dict():
-            return {part(name): part(item) for name, item in value.items()}
-        case list() | tuple():
-            return type(value)(map(part, value))
-        case _ if is_dataclass(value) and not isinstance(value, type):
-            return replace(value, **{field.name: part(getattr(value, field.name)) for field in fields(value)})
-    return value
 
 
 def _check_replaceable(out: Path) -> None:
@@ -102,11 +82,12 @@ def make_report(paths: Sequence[Path], extra: ExtraSection | None, *, online: bo
     runs, damaged = find_runs(paths)
     groups = sorted(group_runs(runs), key=lambda group: group.task)
     if not groups:
-        raise LimbeckError(damaged[0] if damaged else f"{paths[0]}: none of its {len(runs)} runs is finished")
-    grids = _each(sorted(_below(paths, "grids/*.yaml")), _load_grid, damaged)
-    failures = _each(sorted(_below(paths, "failed/*.json")), read_failure, damaged)
+        raise LimbeckError(next(iter(damaged.values()), f"{paths[0]}: none of its {len(runs)} runs is finished"))
+    grids, wrong_grids = _read_each(_files_below(paths, "grids/*.yaml"), _load_grid)
+    failures, wrong_failures = _read_each(_files_below(paths, "failed/*.json"), read_failure)
     errors = {path.stem: error for path, error in failures.items()}
     missing, left_out = find_missing(runs, [*grids.values()], errors, damaged)
+    left_out += [*wrong_grids.values(), *wrong_failures.values()]
     tasks = grouped(grade(groups, online=online), lambda member: member.task)
     sets = [comparable for members in tasks.values() for comparable in comparable_sets(members)]
     if len(sets) > MAX_DRAWN:
@@ -123,8 +104,11 @@ def make_report(paths: Sequence[Path], extra: ExtraSection | None, *, online: bo
     cases = [case for members in tasks.values() for case in shared_cases(members)]
     return {
         "title": f"{', '.join(tasks)}: {len(groups)} run groups, {sum(len(group.runs) for group in groups)} runs",
-        "overview": overview(tested, missing),
-        "sections": _with_file_names([section for section in sections if section]),
+        "overview": _without_folders(overview(tested, missing), paths),
+        "sections": [
+            replace(section, missing=_without_folders(section.missing, paths))
+            for section in _with_file_names([section for section in sections if section])
+        ],
         "comparisons": [
             {"task": contrast.member.task, "group": contrast.member.name, "baseline": contrast.baseline.name}
             | {**asdict(contrast.comparison), "adjusted": contrast.adjusted}
@@ -137,54 +121,53 @@ def make_report(paths: Sequence[Path], extra: ExtraSection | None, *, online: bo
         "recipes": [
             {
                 "title": f"{group.task}: {group.name}, seeds {', '.join(str(run.recipe.seed) for run in group.runs)}",
-                "runs": " · ".join(str(run.path) for run in group.runs),
+                "runs": " · ".join(_without_folders([str(run.path) for run in group.runs], paths)),
                 "yaml": yaml_text(portable(group.recipe.resolved())),
             }
             for group in groups
         ],
-        "left_out": left_out,
+        "left_out": _without_folders(left_out, paths),
         "citations": citations([group.recipe for group in groups]),
         "limbeck": limbeck.__version__,
         "made": now(),
     }
 
 
-def find_runs(paths: Sequence[Path]) -> tuple[list[Run], list[str]]:
-    """Return the runs, finished or not, in and below these folders, and a sentence for each that cannot be read.
+def find_runs(paths: Sequence[Path]) -> tuple[list[Run], dict[str, str]]:
+    """Return the runs, finished or not, in and below these folders, and why others cannot be read, by folder name.
 
     Raises FileError for a folder without any.
     """
-    damaged: list[str] = []
+    recipes = _files_below(paths, "recipe.yaml")
     for path in paths:
         if not any(path.rglob("recipe.yaml")):
             raise FileError("no run here (recipe.yaml) or below", path=path)
-    folders = {path.parent.resolve(): path.parent for path in sorted(_below(paths, "recipe.yaml"))}
-    return [*_each(folders.values(), _open, damaged).values()], damaged
+    runs, damaged = _read_each({recipe.parent.resolve(): recipe.parent for recipe in recipes}.values(), _open_checked)
+    return [*runs.values()], {path.name: error for path, error in damaged.items()}
 
 
-def _below(folders: Sequence[Path], pattern: str) -> Iterator[Path]:
-    return chain.from_iterable(folder.rglob(pattern) for folder in folders)
+def _files_below(folders: Sequence[Path], pattern: str) -> list[Path]:
+    return [path for folder in folders for path in sorted(folder.rglob(pattern))]
 
 
-def _each(paths: Iterable[Path], read: Callable[[Path], Value], damaged: list[str]) -> dict[Path, Value]:
-    """Return what `read` makes of each path; add a sentence to `damaged` for those that it refuses."""
-    values = {}
+def _read_each(paths: Iterable[Path], read: Callable[[Path], Value]) -> tuple[dict[Path, Value], dict[Path, str]]:
+    """Return the value that `read` makes of each path, and the errors for those that it refuses."""
+    values, errors = dict[Path, Value](), dict[Path, str]()
     for path in paths:
         try:
             values[path] = read(path)
         except LimbeckError as error:
-            damaged.append(f"{path} is damaged: {error}")
-    return values
+            errors[path] = str(error)
+    return values, errors
 
 
-def _open(path: Path) -> Run:
-    """Return the run in a folder. Raises LimbeckError where one of its files that a report needs cannot be read."""
+def _open_checked(path: Path) -> Run:
+    """Return the run in a folder. Raises LimbeckError where a file that accuracies need cannot be read."""
     run = open_run(path)
     if (path / "results.json").exists():
-        assert run.provenance
+        flat(run.provenance)
         for name in ("test", *(f"{name}-test" for name in run.results.get("out_of_domain", {}))):
             read_predictions(run.measured_predictions(name))
-        read_judgements(run)
     return run
 
 
@@ -192,6 +175,15 @@ def _load_grid(path: Path) -> Grid:
     grid = Grid.load(path)
     cells(grid)  # raises where a recipe is wrong
     return grid
+
+
+def _without_folders(sentences: Iterable[str], paths: Sequence[Path]) -> list[str]:
+    """Return sentences with paths below what these have in common, and of others the last part: they may be mailed."""
+    forms = [[path.absolute().parent for path in paths], [path.resolve().parent for path in paths]]
+    common = {os.path.commonpath(form) for form in forms}
+    for place in sorted(common - {"/"}, key=len, reverse=True):
+        sentences = [re.sub(rf"(?<![\w./:-]){re.escape(place)}/", "", sentence) for sentence in sentences]
+    return [re.sub(r"(?<![\w./:-])/[^\s:;,'\"()`]*/", "", sentence) for sentence in sentences]
 
 
 def _with_file_names(sections: Sequence[Section]) -> list[Section]:

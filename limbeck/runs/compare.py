@@ -136,11 +136,18 @@ def compare_runs(
     """
     sides = []
     for side in (a, b):
-        files = [open_run(path).measured_predictions(split) if path.is_dir() else path for path in side]
+        files = [_predictions(path, split) for path in side]
         if len({file.resolve() for file in files}) < len(files):  # one run is not two seeds
             raise DataError(f"{', '.join(map(str, side))}: a run is named twice")
         sides.append([predictions_by_id(file) for file in files])
     return _compare(*sides, shared=shared)
+
+
+def _predictions(path: Path, split: Split) -> Path:
+    """Return the file of predictions in a run's folder, or `path` if it is a file."""
+    if (path / "results.json").exists():
+        return open_run(path).measured_predictions(split)
+    return path / "predictions" / f"{split}.jsonl" if path.is_dir() else path
 
 
 def _compare(a: Sequence[Predictions], b: Sequence[Predictions], *, shared: bool = False) -> dict[str, Any]:

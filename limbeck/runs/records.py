@@ -1,4 +1,4 @@
-"""What a run's files say of it: fields that others read are checked, and the rest is kept as it is."""
+"""The records in a run's folder. Fields that others read are checked; further ones are allowed."""
 
 from typing import Annotated, Any
 
@@ -79,7 +79,7 @@ class Provenance(_Record):
 
 
 class TeacherTotals(Settings):
-    """What a server's teacher replied, and at what price."""
+    """The number and the price of a server's questions to its teacher."""
 
     name: str
     least_confidence: float | None = Field(ge=0)  # None: every question was passed on
@@ -88,7 +88,7 @@ class TeacherTotals(Settings):
 
 
 class ServerTotals(Settings):
-    """What a server answered from its start to its end: a line of a run's serving.jsonl."""
+    """The answers of a server from its start to its end: a line of a run's serving.jsonl."""
 
     started: str
     ended: str

@@ -20,7 +20,7 @@ import limbeck
 from limbeck.data.examples import digest
 from limbeck.data.load import Splits
 from limbeck.distributed import is_main_process, process_count
-from limbeck.errors import DataError, FileError, LimbeckError
+from limbeck.errors import DataError, FileError, RecipeError
 from limbeck.files import read_json, read_jsonl, refuse_links, sha256, unwritable, write_json, write_text
 from limbeck.notes import Line, lines_of
 from limbeck.runs.recipe import Recipe, load_recipe
@@ -55,8 +55,8 @@ class Run:
     def measured_predictions(self, name: str) -> Path:
         """Return the file of predictions. Raises LimbeckError where it was changed since the results."""
         path, expected = self.predictions(name), self.results.get("predictions", {}).get(name)
-        if expected not in (None, sha256(path)):
-            raise DataError("changed since it was measured; `limbeck evaluate` writes it anew", path=path)
+        if expected is not None and sha256(path) != expected:
+            raise DataError("changed since it was measured; measure it again by `limbeck evaluate`", path=path)
         return path
 
     @property
@@ -70,21 +70,22 @@ class Run:
 
     @property
     def finished(self) -> bool:
-        """True if there are results, and whole."""
+        """True if there are results, and whole. Raises FileError where they cannot be read."""
         try:
-            return bool(self.results)
-        except LimbeckError:
+            return (self.path / "results.json").exists() and bool(self.results)
+        except DataError:
             return False
 
     @property
     def results(self) -> dict[str, Any]:
-        """The results. Raises FileError where there are none, or damaged ones."""
+        """The results. Raises FileError where there are none, DataError for damaged ones."""
         path = self.path / "results.json"
+        if not path.exists():
+            raise FileError("not finished; resume it with `limbeck train ... --resume`", path=self.path)
         try:
             Results.parse(values := read_json(path), str(path))
-        except LimbeckError as error:
-            reason = f"damaged ({error})" if path.exists() else "not finished"
-            raise FileError(f"{reason}; resume it with `limbeck train ... --resume`", path=self.path) from None
+        except (DataError, RecipeError) as error:
+            raise DataError(f"{error}; a damaged run is resumed with `limbeck train ... --resume`") from None
         return values
 
     @property
@@ -93,11 +94,12 @@ class Run:
         return int(self.results["training"]["steps"])
 
     def write_results(self, results: dict[str, Any]) -> None:
+        Results.parse(results, "results")  # or no one could read them
         write_json(self.path / "results.json", results)
 
     @property
     def provenance(self) -> dict[str, Any]:
-        """What the run was made from. Raises LimbeckError where that is damaged."""
+        """The origin of the run. Raises LimbeckError where it is damaged."""
         path = self.path / "provenance.json"
         Provenance.parse(values := read_json(path), str(path))
         return values

@@ -97,7 +97,7 @@ def _confidence_of(probability: float, answers: Graded) -> float:
 def measured_questions(run: Run | None) -> Set[str]:
     """Return the normalised questions that the run was validated or tested on: no student may be trained on them."""
     files = sorted(run.predictions("test").parent.glob("*.jsonl")) if run else []
-    return {normalise(row["input"]) for file in files for _, row in read_jsonl(file)}
+    return {normalise(str(row.get("input"))) for file in files for _, row in read_jsonl(file)}
 
 
 class Teacher(AbstractAsyncContextManager["Teacher"]):

@@ -10,8 +10,9 @@ from typing import Any, Literal
 from transformers import AutoModelForCausalLM
 
 from limbeck.data import source, split_target
-from limbeck.errors import DataError, FileError, ModelError, RecipeError
-from limbeck.files import disk_errors, read_jsonl, replacing, write_text
+from limbeck.errors import FileError, ModelError, RecipeError
+from limbeck.files import disk_errors, replacing, write_text
+from limbeck.metrics.predictions import read_predictions
 from limbeck.models import Card
 from limbeck.models.generation import Engine, convert_to_ct2, open_ct2, search
 from limbeck.models.loading import FULL_PRECISION, open_student, save_student
@@ -42,10 +43,9 @@ def export(
     run = open_run(path)
     if folder.exists() or folder.is_symlink():
         raise FileError("already there; give another --output", path=folder)
-    if not (rows := [row for _, row in read_jsonl(run.measured_predictions("test"))][:_ROWS]):
-        raise DataError("no answers of the test split to compare with", path=run.predictions("test"))
+    rows = read_predictions(run.measured_predictions("test"))[:_ROWS]
     student, card = open_student(run.model)
-    sources = [source(Example(row["id"], (row["input"],), ""), card.answer_view) for row in rows]
+    sources = [source(Example(row.id, (row.input,), ""), card.answer_view) for row in rows]
 
     def answers(student: Student, title: str) -> list[str]:
         texts = student.generate(sources, batch_size=run.recipe.evaluation.batch_size, title=title)

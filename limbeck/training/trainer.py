@@ -343,17 +343,14 @@ class Trainer(transformers.Trainer):
 
     def _save_checkpoint(self, model: nn.Module, trial: Any) -> None:
         """Save a checkpoint with a manifest, written last, and remove those above `save_total_limit` after that."""
-        folder = Path(str(self.args.output_dir))
-        for step, checkpoint in _checkpoints(folder).items() if is_main_process() else ():
-            if step >= self.state.global_step:  # damaged, so training went on from an older one
-                remove(checkpoint)
-        self.accelerator.wait_for_everyone()
+        folder = Path(self._checkpoint(self.state.global_step))
+        on_main_process(lambda: remove(folder))  # a damaged one
         super()._save_checkpoint(model, trial)
         self.accelerator.wait_for_everyone()
         if is_main_process():
-            write_manifest(_checkpoints(folder)[self.state.global_step])
+            write_manifest(folder)
             limit, best = self.settings.save_total_limit, self.state.best_model_checkpoint
-            rotate_checkpoints(str(folder), save_total_limit=limit, best_model_checkpoint=best)
+            rotate_checkpoints(str(folder.parent), limit, best, use_mtime=True)
 
     def _save(self, output_dir: str | None = None, state_dict: Any = None) -> None:
         if not self.args.should_save:
@@ -413,8 +410,11 @@ def _newest_state(folder: Path) -> TrainerState | None:
             best = checkpoints.get(state.best_global_step or step)
             if best is not None and (best == checkpoint or is_whole(best)):
                 return state
-            checkpoint = best or checkpoint
-        log.warning("%s: not resumed from, since its files are not those of its %s", checkpoint, MANIFEST)
+            reason = f"the best until then, of step {state.best_global_step}, is missing or damaged"
+        else:
+            has_manifest = (checkpoint / MANIFEST).is_file()
+            reason = f"{'damaged' if has_manifest else 'unfinished'}, by its {MANIFEST}"
+        log.warning("%s: not resumed from: %s", checkpoint, reason)
     return None
 
 

@@ -189,11 +189,11 @@ def test_an_archive_of_very_many_files_is_refused_before_its_list_is_read(tmp_pa
 
 def test_the_next_fetch_removes_what_a_killed_one_left(tmp_path: Path) -> None:
     release = pack(tmp_path / "good.zip", FILES)
-    for name, age in ((".fetch-old", 2 * REMAINS_SECONDS), (".fetch-now", 0)):
+    for name, age in ((".limbeck-fetch-old", 2 * REMAINS_SECONDS), (".limbeck-fetch-now", 0)):
         (tmp_path / name / "unpacked").mkdir(parents=True)
         os.utime(tmp_path / name, (time.time() - age,) * 2)
     fetch(release, tmp_path / "root")
-    assert [path.name for path in tmp_path.glob(".fetch-*")] == [".fetch-now"]
+    assert [path.name for path in tmp_path.glob(".limbeck-fetch-*")] == [".limbeck-fetch-now"]
 
 
 def test_downloads_end_and_are_not_redirected_to_what_is_less_safe(tmp_path: Path, monkeypatch: Any) -> None:
@@ -215,7 +215,7 @@ def test_downloads_end_and_are_not_redirected_to_what_is_less_safe(tmp_path: Pat
     request = urllib.request.Request("https://safe.example/x.zip")
     with pytest.raises(ValueError, match="less safe"):
         sources._Redirects().redirect_request(request, None, 302, "", {}, "http://safe.example/x.zip")
-    assert not (tmp_path / "other").exists() and not list(tmp_path.glob(".fetch-*"))
+    assert not (tmp_path / "other").exists() and not list(tmp_path.glob(".limbeck-fetch-*"))
 
 
 @pytest.fixture

@@ -112,9 +112,6 @@ DAMAGE = {
     "provenance.json": ["", "[]", '{"machine": 3}'],
     "recipe.yaml": ["", "data: 3", "a: [" * 2000],
     "predictions/test.jsonl": ["", "[]", '{"id": "a"}\n', "\udcff", '{"id": "a", "label": "1", "prediction": {}}\n'],
-    "evaluation/judge-test.jsonl": ['{"id": 1}\n', "[]", "null"],
-    "../grids/g.yaml": ["", "recipe: 3", "recipe: {data: 1}"],
-    "../failed/x.json": ["", "{}", "[]"],
 }
 
 
@@ -127,8 +124,28 @@ def test_one_damaged_file_is_named_and_its_run_left_out(tmp_path, file, text):
     report = make_report([tmp_path / "runs"], paper_section)
     assert [sentence for sentence in report["left_out"] if path.name in sentence]
     assert "1 damaged" in " ".join(report["overview"])
-    count = sum(len(recipe["runs"].split(" · ")) for recipe in report["recipes"])
-    assert count == (2 if file.startswith("..") else 1)
+    assert [recipe["runs"] for recipe in report["recipes"]] == ["runs/mi"]
+
+
+ASIDE = {
+    "evaluation/judge-test.jsonl": ['{"id": 1}\n', "[]", "null", '{"id": {}, "task": "t"}'],
+    "evaluation/test.json": ["{", "", "[" * 200 + "]" * 200],
+    "log.jsonl": ["{", '{"step": true, "term_label": 1}'],
+    "../grids/g.yaml": ["", "recipe: 3", "recipe: {data: 1}"],
+    "../failed/x.json": ["", "{}", "[]"],
+}
+
+
+@pytest.mark.parametrize(("file", "text"), [(file, text) for file, texts in ASIDE.items() for text in texts])
+def test_damage_beside_the_answers_is_named_and_leaves_accuracies_alone(tmp_path, file, text):
+    finished(tmp_path / "runs" / "mi", "mi", 1)
+    path = finished(tmp_path / "runs" / "dss", "dss", 1) / file
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(text)
+    report = make_report([tmp_path / "runs"], paper_section)
+    sentences = [*report["left_out"], *(line for section in report["sections"] for line in section.missing)]
+    assert [sentence for sentence in sentences if path.name in sentence]
+    assert len(report["recipes"]) == 2
 
 
 def test_predictions_that_were_changed_since_they_were_measured_are_left_out(tmp_path):
@@ -140,7 +157,7 @@ def test_predictions_that_were_changed_since_they_were_measured_are_left_out(tmp
     predictions.write_text(predictions.read_text().replace('"correct": false', '"correct": true'))
     report = make_report([tmp_path], None)
     assert len(report["recipes"]) == 2
-    assert [sentence for sentence in report["left_out"] if str(predictions) in sentence]
+    assert [sentence for sentence in report["left_out"] if "kl/predictions/test.jsonl" in sentence]
     assert compare_runs([tmp_path / "dss"], [tmp_path / "mi"])["n"] == 60
     for sides in (("kl", "dss"), ("dss", "kl")):
         with pytest.raises(DataError) as caught:
@@ -150,11 +167,13 @@ def test_predictions_that_were_changed_since_they_were_measured_are_left_out(tmp
 
 def test_a_report_has_no_folder_of_this_machine(tmp_path):
     folder = tmp_path / "Ada's \u00fc & b"
-    data = questions(folder / "data", [{"input": f"{n}?", "label": "yes", "rationale": "So."} for n in range(9)])
+    data = questions(tmp_path / "elsewhere", [{"input": f"{n}?", "label": "yes", "rationale": "So."} for n in range(9)])
     finished(folder / "runs" / "dss", "dss", 1, data)
     finished(folder / "runs" / "mi", "mi", 1, data)
     for file in ("provenance.json", "log.jsonl"):
         (finished(folder / "runs" / file, "kl", 1, data) / file).write_text("{")
+    (folder / "runs" / "failed").mkdir()
+    write_json(folder / "runs" / "failed" / "x.json", {"error": f"{tmp_path}/elsewhere/rows.jsonl: no such file"})
     page = write_report([folder / "runs"], tmp_path / "out", paper_section)
     for path in (path for path in page.parent.rglob("*") if path.is_file()):
         assert not [part for part in (*tmp_path.parts[1:], "Ada", "\\u00fc") if part in path.read_text()], path

@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import random
 import shutil
 import subprocess
 import time
@@ -18,6 +17,7 @@ from limbeck.errors import DataError, FileError, LimbeckError, ModelError
 from limbeck.files import MANIFEST, is_whole
 from limbeck.runs import evaluate, open_run, train
 from limbeck.runs.run import InUseError, Run
+from limbeck.training import trainer
 from tests.helpers import builders, decoders
 from tests.helpers.archives import write_rows
 from tests.helpers.processes import Forked
@@ -223,20 +223,23 @@ def test_a_newer_checkpoint_is_not_resumed_from_where_the_best_one_is_damaged(lo
     assert (resumed.model / "model.safetensors").read_bytes() == (long.model / "model.safetensors").read_bytes()
 
 
-def test_a_killed_save_leaves_no_checkpoint_that_is_taken_for_a_whole_one(long, tmp_path):
-    """SIGKILL at random moments, of which most are in a save: each step is saved."""
-    training = {**TINY["training"], "max_steps": 30, "eval_steps": 1}
-    recipe, rng = tiny(training=training), random.Random(1)
-    run = Run(tmp_path / "killed", recipe)
-    for _ in range(4):
-        count = len(run.log.read_text()) if run.log.exists() else 0
-        process = Forked(run=lambda: train(recipe, run.path, resume=True))
-        process.wait_until(lambda count=count: run.log.exists() and len(run.log.read_text()) > count)
-        time.sleep(rng.random() / 5)
-        process.kill()
+def test_a_killed_save_leaves_no_checkpoint_that_is_taken_for_a_whole_one(long, tmp_path, monkeypatch):
+    """SIGKILL when the second checkpoint is there but for its manifest."""
+    run = Run(tmp_path / "killed", long.recipe)
+    second = run.checkpoints / "checkpoint-8"
+
+    def train_until_the_second() -> None:
+        write = trainer.write_manifest
+        monkeypatch.setattr(trainer, "write_manifest", lambda path: time.sleep(60) if path == second else write(path))
+        train(long.recipe, run.path)
+
+    process = Forked(run=train_until_the_second)
+    process.wait_until((second / "trainer_state.json").exists)
+    process.kill()
+    assert not is_whole(second) and is_whole(run.checkpoints / "checkpoint-4")
     torch.set_num_threads(1)
-    resumed, unbroken = train(recipe, run.path, resume=True), train(recipe, tmp_path / "unbroken")
-    assert (resumed.model / "model.safetensors").read_bytes() == (unbroken.model / "model.safetensors").read_bytes()
+    resumed = train(long.recipe, run.path, resume=True)
+    assert (resumed.model / "model.safetensors").read_bytes() == (long.model / "model.safetensors").read_bytes()
 
 
 def test_a_resumed_run_keeps_the_prompts_that_it_began_with(tmp_path):
