@@ -11,3 +11,8 @@ def test_an_error_names_its_place_on_one_line():
     assert str(DataError("gone", path="a")) == "a: gone"
     assert str(unknown("task", "svmap", ["svamp"])) == "unknown task 'svmap': did you mean 'svamp'? Known: svamp"
     assert str(unknown("task", "zzz", ["cqa"])) == "unknown task 'zzz'; Known: cqa"
+
+
+def test_a_message_is_never_endless():
+    error = LimbeckError("x" * 10_000 + "the end", path="rows.jsonl")
+    assert len(str(error)) < 1300 and str(error).startswith("rows.jsonl: xxx") and str(error).endswith("the end")

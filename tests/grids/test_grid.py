@@ -23,6 +23,9 @@ def write(path: Path, values) -> Path:
     return path
 
 
+NO_FILE = {"kind": "files", "train_file": "none.jsonl"}
+
+
 def test_cells_are_the_product_of_axes_and_seeds_with_the_first_seed_first():
     long = {"student.max_target_length": 16, "training.optim": "sgd"}
     sizes = {"short": {"student.max_target_length": 8}, "long": long}
@@ -94,6 +97,13 @@ def test_a_grid_of_python_is_checked_like_a_file():
     overlapping = {"size": {"a": {"objective.label_weight": 1.0}}, "objective": ["mi"]}
     with pytest.raises(RecipeError, match="grid python: objective: would overwrite"):
         cells(Grid(name="python", recipe=TINY, axes=overlapping))
+
+
+def test_many_cells_of_a_long_recipe_are_refused():
+    recipe = {**TINY, "data": {"task": "custom", "choices": [str(n) for n in range(1000)], "source": NO_FILE}}
+    assert len(cells(Grid(name="g", recipe=recipe, seeds=[*range(10)]))) == 10
+    with pytest.raises(RecipeError):
+        cells(Grid(name="g", recipe=recipe, seeds=[*range(10_000)]))
 
 
 def test_a_change_that_an_axis_would_undo_is_refused(tmp_path):

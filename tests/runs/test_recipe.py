@@ -76,3 +76,26 @@ def test_a_file_that_is_no_recipe_is_a_recipe_error(text, path):
     with pytest.raises(RecipeError) as caught:
         load_recipe(path)
     assert caught.value.path == path
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("data.choices", [str(number) for number in range(1001)]),
+        ("evaluation.out_of_domain", ["svamp"] * 101),
+        ("student.max_target_length", 40_000),
+        ("student.scratch.num_layers", 100_000),
+        ("student.lora.target_modules", ["q"] * 1001),
+        ("training.report_to", ["none"] * 21),
+        ("training.dataloader_num_workers", 100_000),
+        ("training.lr_scheduler_kwargs", {"num_cycles": {"a": 1}}),
+        ("training.gradient_checkpointing_kwargs", {"use_reentrant": [False]}),
+        ("training.fsdp_config", {"layers": [{"a": 1}]}),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_what_is_large_or_free_has_limits(path, field, value):
+    data = ["data.task=custom", "data.source={kind: files, train_file: x.jsonl}"] if field == "data.choices" else []
+    with pytest.raises(RecipeError) as error:
+        load_recipe(path, [*data, f"{field}={json.dumps(value)}"])
+    assert error.value.field.startswith(field) and len(str(error.value)) < 1500
