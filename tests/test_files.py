@@ -155,3 +155,16 @@ def test_a_full_disk_is_named(tmp_path):
     error = files.unwritable(tmp_path / "x" / "y", OSError(errno.ENOSPC, "No space left on device"))
     disk = next(folder for folder in tmp_path.parents if os.path.ismount(folder))
     assert f"{disk} " in str(error)
+
+
+def test_content_is_on_the_disk_before_it_has_its_name(tmp_path, monkeypatch):
+    flushed, fsync = [], os.fsync
+    monkeypatch.setattr(os, "fsync", lambda file: (flushed.append(os.fstat(file).st_ino), fsync(file)))
+    write_text(tmp_path / "a", "new")
+    assert flushed == [(tmp_path / "a").stat().st_ino, tmp_path.stat().st_ino]
+    flushed.clear()
+    with files.replacing(tmp_path / "folder") as temporary:
+        (temporary / "inner").mkdir(parents=True)
+        (temporary / "inner" / "b").write_text("b")
+    parts = [tmp_path / "folder", *(tmp_path / "folder").rglob("*"), tmp_path]
+    assert sorted(flushed) == sorted(path.stat().st_ino for path in parts) and flushed[-1] == tmp_path.stat().st_ino

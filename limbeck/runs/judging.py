@@ -5,7 +5,9 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from limbeck.errors import DataError, RecipeError
+from jinja2 import TemplateError
+
+from limbeck.errors import DataError, RecipeError, first_line
 from limbeck.files import read_json, read_jsonl, write_jsonl
 from limbeck.llm.runner import Watch, unwatched
 from limbeck.metrics import judgements as scores
@@ -53,8 +55,12 @@ def judge_runs(
         correlation[name] = section["correlation"]
         if (path := run.path / "evaluation" / f"{domain.name}.json").is_file():
             page = read_json(path)
-            page["reasons"].pop("judge", None)
-            write_page(path.parent, domain.name, {**page, "judge": section})
+            try:
+                page["reasons"].pop("judge", None)
+                write_page(path.parent, domain.name, {**page, "judge": section})
+            except (LookupError, TypeError, ValueError, AttributeError, TemplateError) as error:
+                reason = f"no evaluation of limbeck ({first_line(error)}); `limbeck evaluate` writes it anew"
+                raise DataError(reason, path=path) from None
     return {"summary": scores.summarise(judgements), "correlation": correlation}
 
 

@@ -55,6 +55,10 @@ def test_a_run_is_judged_beside_the_teacher_and_no_question_is_paid_for_twice(li
         requests = server.count
         code, out, _ = limbeck("judge", "run", "--config", "judge.yaml")
         assert (code, server.count) == (0, requests)
+        for text in ("[]", '{"reasons": {}}', '{"reasons": 3}'):
+            (evaluation / "test.json").write_text(text)
+            code, _, err = limbeck("judge", "run", "--config", "judge.yaml")
+            assert (code, "test.json" in err.splitlines()[-1], server.count) == (2, True, requests)
     assert "self-consistency" in out and "undefined" in out
     section = evaluated()["judge"]  # the judgements are still of these rationales
     assert (section["name"], section["summary"]) == ("DSS", judgements["summary"])
