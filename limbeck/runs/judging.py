@@ -5,15 +5,13 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from jinja2 import TemplateError
-
-from limbeck.errors import DataError, RecipeError, first_line
+from limbeck.errors import DataError, RecipeError
 from limbeck.files import read_json, read_jsonl, write_jsonl
 from limbeck.llm.runner import Watch, unwatched
 from limbeck.metrics import judgements as scores
 from limbeck.metrics.judge import Item, JudgeSettings, judge
 from limbeck.runs.domain import Domain, domain_of
-from limbeck.runs.page import write_page
+from limbeck.runs.page import read_as_page, write_page
 from limbeck.runs.run import Run, open_run
 from limbeck.schema import Judgement
 from limbeck.tasks import Split
@@ -55,12 +53,9 @@ def judge_runs(
         correlation[name] = section["correlation"]
         if (path := run.path / "evaluation" / f"{domain.name}.json").is_file():
             page = read_json(path)
-            try:
+            with read_as_page(path):
                 page["reasons"].pop("judge", None)
                 write_page(path.parent, domain.name, {**page, "judge": section})
-            except (LookupError, TypeError, ValueError, AttributeError, TemplateError) as error:
-                reason = f"no evaluation of limbeck ({first_line(error)}); `limbeck evaluate` writes it anew"
-                raise DataError(reason, path=path) from None
     return {"summary": scores.summarise(judgements), "correlation": correlation}
 
 

@@ -1,13 +1,15 @@
 """Markdown from templates, and the page of an evaluation: measurements as JSON, text and figures."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
 import jinja2
 
+from limbeck.errors import DataError, first_line
 from limbeck.files import write_json, write_text
 from limbeck.formatting import Markdown, cell, code, estimate, interval, number
 from limbeck.metrics.calibration import TITLES
@@ -52,6 +54,16 @@ _ENVIRONMENT.globals |= {
 def render(template: str, **values: Any) -> str:
     """Return a Markdown template of the package with these values, escaped unless they are Markdown."""
     return _ENVIRONMENT.get_template(template).render(values)
+
+
+@contextmanager
+def read_as_page(path: Path) -> Iterator[None]:
+    """Raise DataError for whatever is wrong with an evaluation that limbeck did not write."""
+    try:
+        yield
+    except (LookupError, TypeError, ValueError, AttributeError, jinja2.TemplateError) as error:
+        reason = f"no evaluation of limbeck ({first_line(error)}); `limbeck evaluate` writes it anew"
+        raise DataError(reason, path=path) from error
 
 
 def write_page(folder: Path, name: str, page: dict[str, Any]) -> None:

@@ -23,7 +23,7 @@ from limbeck.hub import could_be_name, may_be_on_hub
 from limbeck.models import CARD, Card
 from limbeck.models.settings import CHAT_OPTIONS, Prompts
 from limbeck.objectives.methods import METHODS
-from limbeck.runs.page import render
+from limbeck.runs.page import read_as_page, render
 from limbeck.runs.recipe import Recipe
 from limbeck.runs.run import Run, count_lines, flat, open_run, yaml_text
 from limbeck.tasks import get, same_value
@@ -75,7 +75,8 @@ def contents(
     model = _model_files(folder) if is_hf else {file.name: file for file in folder.glob("tokenizer_config.json")}
     origin = {field: value for field, value in run.provenance.items() if field != "command"}
     texts = {config: json_text(_portable_config(read_json(model[config]))) for config in _CONFIGS if config in model}
-    texts |= {"README.md": model_card(run, name, license, model=folder, export=export)}
+    with read_as_page(run.path / "evaluation" / "test.json"):  # the card's only part without a model of its fields
+        texts |= {"README.md": model_card(run, name, license, model=folder, export=export)}
     texts |= {"results.json": json_text(portable(run.results)), "provenance.json": json_text(portable(origin))}
     texts |= {"recipe.yaml": yaml_text(portable(run.recipe.resolved()))}
     return {**model, **{file: text.encode() for file, text in texts.items()}}

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from limbeck.cli import main
-from limbeck.errors import FileError, ModelError
+from limbeck.errors import DataError, FileError, ModelError
 from limbeck.models.loading import open_student
 from limbeck.runs import open_run
 from limbeck.runs.publication import contents
@@ -128,6 +128,16 @@ def test_misshapen_records_are_neither_sent_nor_measured(received, monkeypatch, 
         with pytest.raises(SystemExit) as end:
             main()
         assert end.value.code == 2 and file in capsys.readouterr().err
+
+
+def test_a_card_is_not_made_of_a_tampered_evaluation(received):
+    path = received / "evaluation" / "test.json"
+    page = json.loads(path.read_text())
+    for section in ("selective", "calibration", "quality"):
+        path.write_text(json.dumps({**page, section: "much"}))
+        with pytest.raises(DataError) as caught:
+            contents(received)
+        assert caught.value.path == path
 
 
 def test_files_of_no_known_name_are_not_sent(received):
