@@ -1,6 +1,7 @@
 """The overview: one paragraph on what can be concluded from the runs and what cannot."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 
 from limbeck.formatting import interval, number, p_equals
 from limbeck.grids import Grid, cells
@@ -13,15 +14,17 @@ SMOKE_STEPS = 20  # smoke runs take 4; a pretrained student learns a small task 
 
 
 def find_missing(
-    runs: Sequence[Run], grids: Sequence[Grid], errors: Mapping[str, str], damaged: Mapping[str, str]
+    runs: Sequence[Run], grids: Sequence[Grid], errors: Mapping[str, str], damaged: Mapping[Path, str]
 ) -> tuple[list[str], list[str]]:
-    """Return a sentence that counts runs without a result, if any, and a sentence for each; `damaged` is by name."""
+    """Return a sentence that counts runs without a result, if any, and a sentence for each; `damaged` is by folder."""
     finished = {run_name(run.recipe) for run in runs if run.finished}
     failed = {name: f"{name} failed: {error}" for name, error in errors.items() if name not in finished}
     begun = {run_name(run.recipe): f"{run.path} is not finished" for run in runs}
     unfinished = [sentence for name, sentence in begun.items() if name not in finished | failed.keys()]
     names = dict.fromkeys(cell.name for grid in grids for cell in cells(grid))
-    not_run = [f"{name} was not run" for name in names if name not in begun | failed | {**damaged}]
+    not_run = [
+        f"{name} was not run" for name in names if name not in {*begun, *failed, *(path.name for path in damaged)}
+    ]
     wrong = [f"left out: {error}" for error in damaged.values()]
     sentences = {"failed": [*failed.values()], "damaged": wrong, "unfinished": unfinished, "not run": not_run}
     counts = ", ".join(f"{len(group)} {status}" for status, group in sentences.items() if group)

@@ -133,8 +133,8 @@ def make_report(paths: Sequence[Path], extra: ExtraSection | None, *, online: bo
     }
 
 
-def find_runs(paths: Sequence[Path]) -> tuple[list[Run], dict[str, str]]:
-    """Return the runs, finished or not, in and below these folders, and why others cannot be read, by folder name.
+def find_runs(paths: Sequence[Path]) -> tuple[list[Run], dict[Path, str]]:
+    """Return the runs, finished or not, in and below these folders, and by folder why others cannot be read.
 
     Raises FileError for a folder without any.
     """
@@ -143,7 +143,7 @@ def find_runs(paths: Sequence[Path]) -> tuple[list[Run], dict[str, str]]:
         if not any(path.rglob("recipe.yaml")):
             raise FileError("no run here (recipe.yaml) or below", path=path)
     runs, damaged = _read_each({recipe.parent.resolve(): recipe.parent for recipe in recipes}.values(), _open_checked)
-    return [*runs.values()], {path.name: error for path, error in damaged.items()}
+    return [*runs.values()], damaged
 
 
 def _files_below(folders: Sequence[Path], pattern: str) -> list[Path]:
