@@ -22,7 +22,7 @@ from limbeck.stats.intervals import DRAWS, Floats, Interval, Ints, block_sizes, 
 LOWEST, HIGHEST = 1.0, 5.0
 TASK_NAMES: Mapping[str, str] = {"svamp": "SVAMP", "cqa": "CQA", "esnli": "e-SNLI", "anli1": "ANLI"}
 
-_JUDGEMENT = TypeAdapter(Judgement)
+_JUDGEMENT, _COLUMNS = TypeAdapter(Judgement), {*Judgement.__dataclass_fields__}
 Summary = dict[str, dict[str, dict[str, dict[str, Any]]]]  # by run, task and sampling
 Ratings = Sequence[Sequence[float | None]]  # by unit; None: not rated
 
@@ -181,6 +181,8 @@ def read_judgements(path: Path) -> list[Judgement]:
     judgements = []
     for line, row in read_jsonl(path):
         try:
+            if row.keys() - _COLUMNS:
+                raise ValueError
             judgements.append(_JUDGEMENT.validate_json(json.dumps(row), strict=True))
         except (ValidationError, ValueError):
             raise DataError("no judgement; run `limbeck judge` again", path=path, line=line) from None
