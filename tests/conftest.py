@@ -22,7 +22,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 LONG = ("test_docs", "test_trainer", "test_smollm2", "test_generation", "test_app", "test_evaluation", "test_training")
-LONG += ("test_server", "test_cascade", "test_export")
+LONG += ("test_server", "test_cascade", "test_export", "test_fuzz")
 LONG += ("test_annotate", "test_decoders", "test_scheduler", "test_publication", "test_sections")
 
 

@@ -197,8 +197,9 @@ def long(tmp_path_factory):
     return train(recipe, tmp_path_factory.mktemp("long") / "run")
 
 
-@pytest.mark.parametrize("damaged", [[12], [12, 8], [12, 8, 4]], ids=str)
-@pytest.mark.parametrize("file", DAMAGE)
+@pytest.mark.parametrize(
+    ("file", "damaged"), [*((file, [12]) for file in DAMAGE), ("optimizer.pt", [12, 8]), ("scheduler.pt", [12, 8, 4])]
+)
 def test_a_damaged_checkpoint_is_named_and_the_newest_whole_one_resumed(long, tmp_path, caplog, file, damaged):
     copy = Run(shutil.copytree(long.path, tmp_path / "copy"), long.recipe)
     (copy.path / "results.json").write_text("")  # as a power cut may leave it
