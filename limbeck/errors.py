@@ -4,7 +4,7 @@ import difflib
 from collections.abc import Iterable
 from pathlib import Path
 
-MAX_CHARACTERS = 1200  # of a message
+MAX_MESSAGE = 1200  # characters
 
 
 class LimbeckError(Exception):
@@ -17,11 +17,9 @@ class LimbeckError(Exception):
         location = path if line is None else f"{path}:{line}"
         text = ": ".join(str(phrase) for phrase in (location, field, message) if phrase is not None)
         # one line, not endless, and printable: a lone surrogate cannot be encoded
-        line_of_text = " ".join(text.split()).encode("utf-8", "backslashreplace").decode()
-        if len(line_of_text) > MAX_CHARACTERS:
-            half = MAX_CHARACTERS // 2
-            line_of_text = f"{line_of_text[:half]} [...] {line_of_text[-half:]}"
-        super().__init__(line_of_text)
+        text = " ".join(text.split()).encode("utf-8", "backslashreplace").decode()
+        half = MAX_MESSAGE // 2
+        super().__init__(text if len(text) <= MAX_MESSAGE else f"{text[:half]} [...] {text[-half:]}")
 
 
 class RecipeError(LimbeckError):

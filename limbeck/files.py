@@ -44,9 +44,9 @@ def replacing(path: Path, *, folder: bool = False) -> Iterator[Path]:
     temporary = target.with_name(f"{start}{secrets.token_hex(4)}.tmp")
     try:
         yield temporary
+        flush(temporary)
         if target.is_file():
             shutil.copymode(target, temporary)
-        flush(temporary)
         if folder and target.is_dir():
             _exchange(temporary, target)
         else:

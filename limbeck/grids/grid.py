@@ -19,7 +19,7 @@ from limbeck.runs.run import run_name
 from limbeck.settings import Settings, change, put, read_mapping
 
 MAX_CELLS = 10_000
-MAX_CHARACTERS = 30_000_000  # of all cells' recipes: some seconds to read
+MAX_RECIPE_CHARACTERS = 30_000_000  # of all cells' recipes: some seconds to read
 
 Fields = dict[str, Any]  # dotted fields of a recipe and their values
 Seed = Annotated[int, Field(strict=True, ge=0)]
@@ -123,7 +123,7 @@ def cells(grid: Grid) -> list[GridCell]:
     count = math.prod([len(grid.seeds), *(len(axis) for axis in grid.axes.values())])
     if count > MAX_CELLS:
         raise RecipeError(f"{grid.where}: {count} cells; a grid has at most {MAX_CELLS}")
-    if count * len(repr(grid.recipe)) > MAX_CHARACTERS:
+    if count * len(repr(grid.recipe)) > MAX_RECIPE_CHARACTERS:
         raise RecipeError(f"{grid.where}: {count} cells of so long a recipe; make it shorter, or several grids of it")
     axes = [_points(name, axis) for name, axis in grid.axes.items()]
     by_name: dict[str, GridCell] = {}

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from math import sqrt
 from statistics import stdev
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -75,8 +75,12 @@ class GradedGroup(RunGroup):
         return ~np.isnan(self.confidence)
 
     @cached_property
+    def evaluations(self) -> list["Evaluated"]:
+        return [evaluated(run) for run in self.runs]
+
+    @property
     def judgements(self) -> list[list[Judgement]]:
-        return [evaluation(run)[1] for run in self.runs]
+        return [evaluation.judgements for evaluation in self.evaluations]
 
 
 @dataclass(frozen=True, eq=False)
@@ -98,8 +102,16 @@ class Contrast:
         return self.comparison is None and self.member is not self.baseline
 
 
-def evaluation(run: Run) -> tuple[dict[str, Any] | None, list[Judgement], list[str]]:
-    """Return a run's evaluation, its judgements, and a sentence for each of them that is damaged and left out."""
+class Evaluated(NamedTuple):
+    """A run's evaluation and judgements, and a sentence for each of them that is damaged and left out."""
+
+    page: dict[str, Any] | None
+    judgements: list[Judgement]
+    damaged: list[str]
+
+
+def evaluated(run: Run) -> Evaluated:
+    """Read what was measured of a run after its training."""
     page, judgements, damaged = None, list[Judgement](), []
     try:
         page = run.page()
@@ -109,7 +121,7 @@ def evaluation(run: Run) -> tuple[dict[str, Any] | None, list[Judgement], list[s
         judgements = read_judgements(run)
     except LimbeckError as error:
         damaged.append(f"{run.path}: its judge's scores are left out: {error}.")
-    return page, judgements, damaged
+    return Evaluated(page, judgements, damaged)
 
 
 def grade(

@@ -250,7 +250,7 @@ def _usable(member: GradedGroup) -> Flags:
 def rationale_section(tasks: Tasks) -> Section:
     tables, missing = [], []
     for task, members in tasks.items():
-        missing += [line for member in members for run in member.runs for line in answers.evaluation(run)[2]]
+        missing += [line for member in members for evaluation in member.evaluations for line in evaluation.damaged]
         quality, judge = _quality_table(task, members), _judge_table(task, members)
         for table, verb in ((quality, "evaluate RUN --rationale"), (judge, "judge RUN...")):
             if any(cell.value is not None or cell.reason == answers.NONE_SHARED for cell in table.cells):
@@ -265,7 +265,7 @@ def rationale_section(tasks: Tasks) -> Section:
 def _quality_table(task: str, members: Sequence[GradedGroup]) -> Table:
     rows: Rows = {}
     for member in members:
-        evaluations = [flat(page) for run in member.runs if (page := answers.evaluation(run)[0]) is not None]
+        evaluations = [flat(evaluation.page) for evaluation in member.evaluations if evaluation.page is not None]
         rows[member.name] = {}
         for name, key in QUALITY.items():
             values = [float(page[key]) for page in evaluations if isinstance(page.get(key), int | float)]

@@ -165,8 +165,8 @@ def _open_checked(path: Path) -> Run:
     """Return the run in a folder. Raises LimbeckError where a file that accuracies need cannot be read."""
     run = open_run(path)
     if (path / "results.json").exists():
-        flat(run.provenance)
-        for name in ("test", *(f"{name}-test" for name in run.results.get("out_of_domain", {}))):
+        results, _ = run.results, run.provenance
+        for name in ("test", *(f"{name}-test" for name in results.get("out_of_domain", {}))):
             read_predictions(run.measured_predictions(name))
     return run
 

@@ -83,11 +83,7 @@ def train(
 
     with run.locked(), disk_errors(run.path):
         on_main_process(lambda: run.check_folder(resume))  # another process may have been faster
-        revisions = {name: revision for name in recipe.checkpoints if (revision := cached_revision(name))}
-        frame = student.prompts and student.prompts.frame
-        origin = provenance(splits, recipe.seed) | {"student": revisions, "chat_frame": frame} | origin
-        if recipe.data.rationales or recipe.data.mentor:  # other runs may have decided on these
-            origin["data"]["chosen"] = {"rows": len(training_rows), "sha256": digest(training_rows)}
+        origin = _origin(recipe, splits, student, training_rows) | origin
         on_main_process(lambda: run.begin(origin))
         if not all(gather([run.path.is_dir()])):
             raise FileError("missing on another machine: a run's machines have to share its folder", path=run.path)
@@ -107,6 +103,16 @@ def train(
         results |= {"training": training, "notes": notes, "finished": now()}
         on_main_process(lambda: run.write_results(results))
     return run
+
+
+def _origin(recipe: Recipe, splits: Splits, student: Student, training_rows: Sequence[Example]) -> dict[str, Any]:
+    """Return the provenance of a run that begins now."""
+    revisions = {name: revision for name in recipe.checkpoints if (revision := cached_revision(name))}
+    frame = student.prompts and student.prompts.frame
+    origin = provenance(splits, recipe.seed) | {"student": revisions, "chat_frame": frame}
+    if recipe.data.rationales or recipe.data.mentor:  # other runs may have decided on these
+        origin["data"]["chosen"] = {"rows": len(training_rows), "sha256": digest(training_rows)}
+    return origin
 
 
 def _check_answers(recipe: Recipe, student: Student, card: Card, domains: Sequence[Domain]) -> None:
