@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 from limbeck.errors import LimbeckError, first_line
 
 Item = TypeVar("Item")
+_BY_MAIN = "raised by the main process of the run"
 
 
 def process_count() -> int:
@@ -44,6 +45,7 @@ def on_main_process(action: Callable[[], Item]) -> Item:
             outcome[1] = error
     result, failure = broadcast_object_list(outcome)
     if failure is not None:
+        failure.add_note(_BY_MAIN)
         raise failure
     return result
 
@@ -76,7 +78,7 @@ def one_error() -> Iterator[None]:
     except Exception as error:
         if process_count() == 1:
             raise
-        if not _fails_first():
+        if _is_repeated(error) or not _fails_first():
             os._exit(1)  # without waiting for the others
         if is_lost_connection(error):
             reason = f"no connection to another process of the run ({first_line(error)})"
@@ -87,6 +89,11 @@ def one_error() -> Iterator[None]:
 def is_lost_connection(error: Exception) -> bool:
     """Return True for an error of gloo or NCCL, which torch has no class of its own for."""
     return isinstance(error, RuntimeError) and re.search("gloo|NCCL", str(error)) is not None
+
+
+def _is_repeated(error: Exception) -> bool:
+    """Return True for an error that the main process raises too, perhaps before others can ask its store."""
+    return not is_main_process() and _BY_MAIN in getattr(error, "__notes__", ())
 
 
 def _fails_first() -> bool:

@@ -60,6 +60,7 @@ class Results(_Record):
 
 class _Machine(_Record):
     processes: Annotated[int, Field(ge=1)] = 1
+    parallelism: str | None = None
 
 
 class _Rows(_Record):

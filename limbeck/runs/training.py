@@ -109,7 +109,7 @@ def _origin(recipe: Recipe, splits: Splits, student: Student, training_rows: Seq
     """Return the provenance of a run that begins now."""
     revisions = {name: revision for name in recipe.checkpoints if (revision := cached_revision(name))}
     frame = student.prompts and student.prompts.frame
-    origin = provenance(splits, recipe.seed) | {"student": revisions, "chat_frame": frame}
+    origin = provenance(splits, recipe) | {"student": revisions, "chat_frame": frame}
     if recipe.data.rationales or recipe.data.mentor:  # other runs may have decided on these
         origin["data"]["chosen"] = {"rows": len(training_rows), "sha256": digest(training_rows)}
     return origin
@@ -120,7 +120,7 @@ def _check_answers(recipe: Recipe, student: Student, card: Card, domains: Sequen
     if card.answers == "choices":
         for domain in domains:
             choices_of(student, domain.examples, domain.task, answer_view=card.answer_view)
-    if recipe.training.fsdp and card.engine != "transformers":
+    if recipe.training.parallelism == "FSDP" and card.engine != "transformers":
         reason = "FSDP validates with `transformers`; give another to `limbeck evaluate`"
         raise RecipeError(reason, field="evaluation.engine")
     if recipe.evaluation.rationales or card.answers == "generate":

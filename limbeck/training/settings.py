@@ -1,9 +1,11 @@
 """The training part of a recipe, which loads no torch."""
 
+import os
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, JsonValue, field_validator, model_validator
 
+from limbeck.distributed import process_count
 from limbeck.settings import Scalar, Settings
 
 # settings with a default of limbeck's, which a resolved recipe records
@@ -84,6 +86,15 @@ class TrainingSettings(Settings):
         if self.early_stopping_patience is None and self.early_stopping_threshold:
             raise ValueError("early_stopping_threshold has no meaning without early_stopping_patience")
         return self
+
+    @property
+    def parallelism(self) -> Literal["DDP", "FSDP", "DeepSpeed"] | None:
+        """What divides a step among processes, by these settings or by `accelerate launch`; None in one process."""
+        if self.deepspeed or os.environ.get("ACCELERATE_USE_DEEPSPEED") == "true":
+            return "DeepSpeed"
+        if process_count() == 1:
+            return None
+        return "FSDP" if self.fsdp or os.environ.get("ACCELERATE_USE_FSDP") == "true" else "DDP"
 
     def resolved(self) -> dict[str, Any]:
         """Return the settings that were set, and `RECORDED`."""

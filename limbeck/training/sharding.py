@@ -1,5 +1,6 @@
 """A distiller whose weights are shards in several processes (FSDP2, through accelerate)."""
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -15,18 +16,18 @@ from limbeck.errors import RecipeError
 _DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
 
 
-def prepare_sharding(accelerator: Accelerator, arguments: TrainingArguments) -> bool:
-    """Set up FSDP2 where it is asked for, by the arguments or a launcher, and return whether it is.
+def prepare_sharding(accelerator: Accelerator, arguments: TrainingArguments) -> None:
+    """Set up FSDP2, which the arguments or a launcher ask for.
 
     Raises RecipeError for what cannot be trained so.
     """
     state, options = accelerator.state, arguments.fsdp_plugin_args
-    if options is not None and state.distributed_type == DistributedType.MULTI_CPU:  # accelerate shards on GPUs alone
-        state.fsdp_plugin = FullyShardedDataParallelPlugin(**options)
+    if options is not None:
+        os.environ.pop("ACCELERATE_USE_FSDP", None)  # accelerate sets it for all later trainings of this process
+    if state.distributed_type == DistributedType.MULTI_CPU:  # accelerate shards on GPUs alone
+        state.fsdp_plugin = FullyShardedDataParallelPlugin(**(options or {}))
         state.distributed_type = PartialState._shared_state["distributed_type"] = DistributedType.FSDP
-    plugin = getattr(state, "fsdp_plugin", None)
-    if plugin is None:
-        return False
+    plugin = state.fsdp_plugin
     if plugin.fsdp_version != 2 or plugin.state_dict_type != StateDictType.FULL_STATE_DICT:
         advice = "accelerate launch: --fsdp_version 2 --fsdp_state_dict_type FULL_STATE_DICT"
         raise RecipeError(f"needs version 2 and FULL_STATE_DICT ({advice})", field="training.fsdp_config")
@@ -37,7 +38,6 @@ def prepare_sharding(accelerator: Accelerator, arguments: TrainingArguments) -> 
     plugin.cpu_ram_efficient_loading = False  # would untie the head; every process has loaded the weights
     if dtype := _DTYPES.get(arguments.mixed_precision):  # accelerate's own rounds gradients and the terms' counts
         plugin.mixed_precision_policy = MixedPrecisionPolicy(dtype, torch.float32, cast_forward_inputs=False)
-    return True
 
 
 def is_sharded(module: nn.Module) -> bool:

@@ -101,6 +101,7 @@ def training_arguments(settings: TrainingSettings, output_dir: Path, seed: int) 
     if settings.fp16 and (settings.use_cpu or not torch.accelerator.is_available()):  # transformers would ignore it
         raise RecipeError("a processor would train in float32; leave it out", field="training.fp16")
     values.setdefault("train_sampling_strategy", settings.train_sampling_strategy)
+    values.setdefault("ddp_find_unused_parameters", False)  # every batch uses all weights that are trained
     if process_count() > 1 and not torch.accelerator.is_available():
         values["use_cpu"] = True  # or accelerate would leave each process alone
     os.environ["FSDP_CPU_RAM_EFFICIENT_LOADING"] = "false"  # or all processes but one would have no weights
@@ -179,6 +180,7 @@ class Trainer(transformers.Trainer):
         validation_set: TrainingSet | None = None,
     ) -> None:
         """Take the `training_arguments` of `settings`; `validate` returns at least `accuracy`."""
+        self.settings = settings
         super().__init__(
             model=distiller,
             args=args,
@@ -193,7 +195,7 @@ class Trainer(transformers.Trainer):
         self.remove_callback(PrinterCallback)
         if self.pop_callback(ProgressCallback) is not None:
             self.add_callback(_Progress())
-        self.distiller, self.settings, self.training_set = distiller, settings, training_set
+        self.distiller, self.training_set = distiller, training_set
         self.validate, self.validation_set, self.log_file = validate, validation_set, log_file
         shape = StepShape(args.per_device_train_batch_size, args.gradient_accumulation_steps, process_count())
         self.sampler = BucketSampler(
@@ -221,8 +223,11 @@ class Trainer(transformers.Trainer):
         return options
 
     def create_accelerator_and_postprocess(self) -> None:
+        is_sharded = self.settings.parallelism == "FSDP"
         super().create_accelerator_and_postprocess()
-        self.is_fsdp_enabled = prepare_sharding(self.accelerator, self.args)
+        self.is_fsdp_enabled = is_sharded
+        if is_sharded:
+            prepare_sharding(self.accelerator, self.args)
         if self.is_deepspeed_enabled and self.accelerator.state.deepspeed_plugin.zero_stage == 3:
             raise RecipeError("stage 3 hides the head's weights; use training.fsdp", field="training.deepspeed")
 

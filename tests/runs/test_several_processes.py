@@ -5,6 +5,7 @@ import random
 import shutil
 import subprocess
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -16,7 +17,22 @@ from limbeck.errors import FileError
 from limbeck.runs import open_run, train
 from tests.helpers.processes import Forked
 from tests.runs.recipes import TINY, rows_of, tiny
+from tests.training.processes import deepspeed
 
+SHARING = {
+    "ddp": {},
+    "fsdp": {"fsdp": True},
+    "deepspeed-1": {"deepspeed": deepspeed(1)},
+    "deepspeed-2": {"deepspeed": deepspeed(2)},
+}
+NEEDS_DEEPSPEED = [pytest.mark.slow, pytest.mark.skipif(find_spec("deepspeed") is None, reason="needs DeepSpeed")]
+DEEPSPEED = [pytest.param(f"deepspeed-{stage}", marks=NEEDS_DEEPSPEED) for stage in (1, 2)]
+FSDP_BY_LAUNCHER = {
+    "ACCELERATE_USE_FSDP": "true",
+    "FSDP_VERSION": "2",
+    "FSDP_STATE_DICT_TYPE": "FULL_STATE_DICT",
+    "FSDP_AUTO_WRAP_POLICY": "TRANSFORMER_BASED_WRAP",
+}
 SCRATCH = {**TINY["student"]["scratch"], "dropout_rate": 0.0}
 
 
@@ -49,9 +65,9 @@ def check_alike(run, reference) -> None:
         assert numbers[0] == pytest.approx(numbers[1], rel=1e-3, abs=1e-5)
 
 
-@pytest.mark.parametrize("fsdp", [False, True])
-def test_two_processes_write_the_run_of_one(fsdp, tmp_path):
-    path = recipe(tmp_path, 2, fsdp=fsdp)
+@pytest.mark.parametrize("sharing", ["ddp", "fsdp", *DEEPSPEED])
+def test_two_processes_write_the_run_of_one(sharing, tmp_path):
+    path = recipe(tmp_path, 2, **SHARING[sharing])
     processes = Forked.several(2, "train", str(path), "--out", str(tmp_path / "two"))
     assert [process.wait() for process in processes] == [0, 0], [process.text for process in processes]
     assert "the run is in" in processes[0].text
@@ -64,9 +80,10 @@ def test_two_processes_write_the_run_of_one(fsdp, tmp_path):
     assert files[0] == files[1]
 
 
-@pytest.mark.parametrize(("victim", "fsdp"), [(0, False), pytest.param(1, True, marks=pytest.mark.slow)])
-def test_a_run_ends_with_any_of_its_processes_and_goes_on_as_if_none_had_been_killed(victim, fsdp, tmp_path):
-    path, out = recipe(tmp_path, 2, fsdp=fsdp), tmp_path / "run"
+@pytest.mark.parametrize("sharing", ["ddp", pytest.param("fsdp", marks=pytest.mark.slow), *DEEPSPEED])
+@pytest.mark.parametrize("victim", [0, pytest.param(1, marks=pytest.mark.slow)])
+def test_a_run_ends_with_any_of_its_processes_and_goes_on_as_if_none_had_been_killed(victim, sharing, tmp_path):
+    path, out = recipe(tmp_path, 2, **SHARING[sharing]), tmp_path / "run"
     words = ("train", str(path), "--resume", "--out", str(out))
     processes = Forked.several(2, *words)
     step = random.Random(victim).randint(3, 9)
@@ -92,13 +109,37 @@ def test_a_run_ends_with_any_of_its_processes_and_goes_on_as_if_none_had_been_ki
     assert [process.wait() for process in processes] == [0, 0], processes[0].text
     assert all(torch.equal(weights_of(open_run(out))[name], unbroken[name]) for name in unbroken)
 
-    # alone, with steps of as many examples
+    # by another number of processes, with steps of as many examples
     values = yaml.safe_load(path.read_text())
     with pytest.raises(FileError):
         train(tiny(**values), tmp_path / "other", resume=True)
-    if not fsdp:
+    if sharing == "ddp":
         values["training"] |= {"gradient_accumulation_steps": 2}
         check_alike(train(tiny(**values), tmp_path / "alone", resume=True), open_run(tmp_path / "unbroken"))
+        return
+    values["training"] |= {"per_device_train_batch_size": 1}
+    path.write_text(yaml.safe_dump(values))
+    processes = Forked.several(4, *words[:-1], str(tmp_path / "alone"))
+    codes = [process.wait() for process in processes]
+    if sharing == "fsdp":
+        assert codes == [0] * 4, processes[0].text
+        check_alike(open_run(tmp_path / "alone"), open_run(tmp_path / "unbroken"))
+    else:
+        assert all(codes) and "".join(process.text for process in processes).count("error:") == 1
+
+
+def test_a_run_is_resumed_by_what_can_load_its_checkpoints(tmp_path, monkeypatch):
+    path, out = recipe(tmp_path, 2, max_steps=2), tmp_path / "run"
+    words = ("train", str(path), "--resume", "--out", str(out))
+    processes = Forked.several(2, *words)
+    assert [process.wait() for process in processes] == [0, 0], processes[0].text
+    (out / "results.json").unlink()
+    for name, value in FSDP_BY_LAUNCHER.items():
+        monkeypatch.setenv(name, value)
+    processes = Forked.several(2, *words)
+    assert all(process.wait() for process in processes)
+    assert "FSDP" in "".join(process.text for process in processes)
+    assert not open_run(out).finished
 
 
 def test_an_error_of_one_process_ends_all_with_one_line(tmp_path):
@@ -124,12 +165,39 @@ def test_an_error_of_one_process_ends_all_with_one_line(tmp_path):
     assert text.count("error:") == 1 and "nowhere.jsonl" in text, text
 
 
-@pytest.mark.slow  # the launcher's own start takes longest; the other tests fork the processes
-def test_torchrun_starts_it(tmp_path):
+ACCELERATE = {"num_processes": 2, "num_machines": 1, "use_cpu": True, "mixed_precision": "no"}
+ACCELERATE_FSDP = ACCELERATE | {
+    "distributed_type": "FSDP",
+    "fsdp_config": {
+        "fsdp_version": 2,
+        "fsdp_state_dict_type": "FULL_STATE_DICT",
+        "fsdp_auto_wrap_policy": "TRANSFORMER_BASED_WRAP",
+    },
+}
+ACCELERATE_DEEPSPEED = ACCELERATE | {"distributed_type": "DEEPSPEED", "deepspeed_config": {"zero_stage": 2}}
+
+
+@pytest.mark.slow  # a launcher's own start takes longest; the other tests fork the processes
+@pytest.mark.parametrize(
+    ("accelerate", "parallelism", "optimizer"),
+    [
+        (None, "DDP", "optimizer.pt"),
+        (ACCELERATE_FSDP, "FSDP", "optimizer.bin"),
+        pytest.param(ACCELERATE_DEEPSPEED, "DeepSpeed", "zero_to_fp32.py", marks=NEEDS_DEEPSPEED),
+    ],
+)
+def test_launchers_start_it(accelerate, parallelism, optimizer, tmp_path):
     path = recipe(tmp_path, 2, max_steps=2)
-    launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2", "-m", "limbeck"]
-    subprocess.run([*launcher, "train", str(path), "--out", str(tmp_path / "run")], check=True, capture_output=True)
-    assert open_run(tmp_path / "run").provenance["machine"]["processes"] == 2
+    launcher = ["torch.distributed.run", "--standalone", "--nproc-per-node=2"]
+    if accelerate:
+        (tmp_path / "accelerate.yaml").write_text(yaml.safe_dump(accelerate))
+        launcher = ["accelerate.commands.launch", "--config_file", str(tmp_path / "accelerate.yaml")]
+    words = [sys.executable, "-m", *launcher, "-m", "limbeck", "train", str(path), "--out", str(tmp_path / "run")]
+    subprocess.run(words, check=True, capture_output=True)
+    run = open_run(tmp_path / "run")
+    machine = run.provenance["machine"]
+    assert (machine["processes"], machine["parallelism"]) == (2, parallelism)
+    assert (run.checkpoints / "checkpoint-2" / optimizer).is_file()
 
 
 @pytest.fixture

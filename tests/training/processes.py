@@ -37,11 +37,19 @@ class Case(NamedTuple):
     batch_size: int = STEP
     accumulation: int = 1
     options: tuple[str, ...] = ()  # settings that are true
+    stage: int = 0  # DeepSpeed's
     dealt: bool = False  # accumulated batches are those of several processes
 
     @property
     def folder(self) -> str:
         return "-".join(map(str, self))
+
+
+def deepspeed(stage: int) -> dict:
+    """Return DeepSpeed's settings of a stage, for torch's own optimizer."""
+    sizes = ("train_micro_batch_size_per_gpu", "gradient_accumulation_steps", "gradient_clipping")
+    settings = {"zero_optimization": {"stage": stage}, "zero_allow_untested_optimizer": True}
+    return settings | dict.fromkeys(sizes, "auto")
 
 
 class AllBatches(BucketSampler):
@@ -84,6 +92,7 @@ def fit(case: Case, folder: Path) -> None:
         save_strategy="steps" if case.fsdp else "no",
         save_steps=10,
         **SIZES,
+        deepspeed=deepspeed(case.stage) if case.stage else None,
         **dict.fromkeys(case.options, True),
     )
     if case.dealt:

@@ -1,6 +1,7 @@
 """Several processes train what one does: each objective, student and way of sharing the work."""
 
 import itertools
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -27,10 +28,10 @@ def difference(folder: Path, case: Case, reference: Case) -> float:
 def reference_of(case: Case) -> Case:
     """Return the same training in one process: batches apart, unless examples are compared across them."""
     if METHODS[case.method].across_examples:
-        return case._replace(fsdp=False, batch_size=STEP)
+        return case._replace(fsdp=False, stage=0, batch_size=STEP)
     # of those that read padding each batch on its own
     dealt = METHODS[case.method].reads_padding
-    return case._replace(fsdp=False, accumulation=STEP // case.batch_size, dealt=dealt)
+    return case._replace(fsdp=False, stage=0, accumulation=STEP // case.batch_size, dealt=dealt)
 
 
 KINDS = [("llama", False), ("t5", False), ("lora", False), ("llama", True), ("t5", True), ("lora", True)]
@@ -62,3 +63,13 @@ def test_every_objective_with_every_kind_of_student_and_shards(tmp_path, count):
 @pytest.mark.parametrize("options", [("use_cpu", "bf16"), ("torch_compile",)])
 def test_narrow_or_compiled_processes_train_nearly_the_weights_of_one(tmp_path, options):
     check(tmp_path, [Case("mi", *kind, STEP // 2, options=options) for kind in KINDS], 5e-3)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(find_spec("deepspeed") is None, reason="needs DeepSpeed")
+@pytest.mark.parametrize("method", ["mi", "infonce"])
+def test_deepspeed_trains_the_weights_of_one_process(method, tmp_path):
+    check(
+        tmp_path,
+        [Case(method, kind, False, STEP // 2, stage=stage) for kind in ("llama", "t5", "lora") for stage in (1, 2)],
+    )
