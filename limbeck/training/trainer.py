@@ -96,12 +96,11 @@ class Distiller(nn.Module):
 
 
 def training_arguments(settings: TrainingSettings, output_dir: Path, seed: int) -> TrainingArguments:
-    """Return a run's arguments; raise RecipeError for what transformers or the device refuses."""
+    """Return a run's arguments; raise RecipeError for what transformers, device or launcher refuse."""
     values = {name: value for name, value in settings.resolved().items() if name not in _APPLIED_HERE}
     if settings.fp16 and (settings.use_cpu or not torch.accelerator.is_available()):  # transformers would ignore it
         raise RecipeError("a processor would train in float32; leave it out", field="training.fp16")
     values.setdefault("train_sampling_strategy", settings.train_sampling_strategy)
-    values.setdefault("ddp_find_unused_parameters", False)  # every batch uses all weights that are trained
     if process_count() > 1 and not torch.accelerator.is_available():
         values["use_cpu"] = True  # or accelerate would leave each process alone
     os.environ["FSDP_CPU_RAM_EFFICIENT_LOADING"] = "false"  # or all processes but one would have no weights
@@ -120,6 +119,9 @@ def training_arguments(settings: TrainingSettings, output_dir: Path, seed: int) 
         )
     except (ValueError, TypeError, ArithmeticError, ImportError, RuntimeError) as error:
         raise RecipeError(str(error).strip(), field="training") from None
+    if arguments.mixed_precision != "no" and not (settings.bf16 or settings.fp16):
+        reason = f"the launcher asks for {arguments.mixed_precision}; ask for it in the recipe, which the run keeps"
+        raise RecipeError(reason, field="training.bf16")
     arguments._n_gpu = min(arguments.n_gpu, 1)  # or transformers would split batches
     return arguments
 
@@ -220,6 +222,7 @@ class Trainer(transformers.Trainer):
         options = super()._build_accelerator_args(**kwargs)
         for handler in options["kwargs_handlers"]:  # of DDP: or gradients would be held twice
             handler.gradient_as_bucket_view = True
+        options["dynamo_plugin"].dynamic = True  # batches differ in each size
         return options
 
     def create_accelerator_and_postprocess(self) -> None:

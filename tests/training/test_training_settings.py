@@ -3,7 +3,7 @@
 import pytest
 from transformers import TrainingArguments
 
-from limbeck.errors import LimbeckError
+from limbeck.errors import LimbeckError, RecipeError
 from limbeck.training.settings import RECORDED, TrainingSettings
 from limbeck.training.trainer import training_arguments
 
@@ -47,3 +47,12 @@ def test_what_transformers_or_a_processor_cannot_do_is_a_users_mistake(values, t
     settings = TrainingSettings.parse({**values, "use_cpu": True}, "training")
     with pytest.raises(LimbeckError):
         training_arguments(settings, tmp_path, seed=1)
+
+
+def test_mixed_precision_is_the_recipes(tmp_path, monkeypatch):
+    monkeypatch.setenv("ACCELERATE_MIXED_PRECISION", "bf16")
+    settings = TrainingSettings(bf16=True, use_cpu=True)
+    assert training_arguments(settings, tmp_path, seed=1).mixed_precision == "bf16"
+    with pytest.raises(RecipeError) as caught:
+        training_arguments(TrainingSettings(use_cpu=True), tmp_path, seed=1)
+    assert caught.value.field == "training.bf16"
