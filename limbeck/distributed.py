@@ -5,15 +5,17 @@ The launcher's environment says which process this is. In a single process every
 
 import os
 import re
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from datetime import timedelta
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 from limbeck.errors import LimbeckError, first_line
 
 Item = TypeVar("Item")
-_BY_MAIN = "raised by the main process of the run"
+Parallelism = Literal["DDP", "FSDP", "DeepSpeed"]
+_MAIN_NOTE = "raised by the main process of the run"
 
 
 def process_count() -> int:
@@ -31,6 +33,22 @@ def is_main_process() -> bool:
     return process_index() == 0
 
 
+def launcher_uses(name: Literal["FSDP", "DEEPSPEED"]) -> bool:
+    """Return True where `accelerate launch` asks for FSDP or DeepSpeed."""
+    return os.environ.get(f"ACCELERATE_USE_{name}", "").lower() == "true"
+
+
+@contextmanager
+def kept_launcher() -> Iterator[None]:
+    """Undo accelerate's changes to what the launcher asks for, which later trainings of this process would see."""
+    names = ("ACCELERATE_USE_FSDP", "ACCELERATE_USE_DEEPSPEED")
+    asked = {name: os.environ[name] for name in names if name in os.environ}
+    yield
+    for name in names:
+        os.environ.pop(name, None)
+    os.environ.update(asked)
+
+
 def on_main_process(action: Callable[[], Item]) -> Item:
     """Return the result of an action of the main process in all; raise its exception in all."""
     if process_count() == 1:
@@ -45,7 +63,7 @@ def on_main_process(action: Callable[[], Item]) -> Item:
             outcome[1] = error
     result, failure = broadcast_object_list(outcome)
     if failure is not None:
-        failure.add_note(_BY_MAIN)
+        failure.add_note(_MAIN_NOTE)
         raise failure
     return result
 
@@ -69,9 +87,9 @@ def disconnect() -> None:
 
 @contextmanager
 def one_error() -> Iterator[None]:
-    """Let the first process that fails raise its error; end those that fail after it, often because of it, silently.
+    """Let the first process that fails raise its error; end the others silently, which often fail because of it.
 
-    Raises LimbeckError in place of a lost connection.
+    An error of `on_main_process` is the main process's. Raises LimbeckError in place of a lost connection.
     """
     try:
         yield
@@ -79,6 +97,7 @@ def one_error() -> Iterator[None]:
         if process_count() == 1:
             raise
         if _is_repeated(error) or not _fails_first():
+            time.sleep(1)  # a launcher that sees an end ends the others, and the first has to say why
             os._exit(1)  # without waiting for the others
         if is_lost_connection(error):
             reason = f"no connection to another process of the run ({first_line(error)})"
@@ -92,8 +111,9 @@ def is_lost_connection(error: Exception) -> bool:
 
 
 def _is_repeated(error: Exception) -> bool:
-    """Return True for an error that the main process raises too, perhaps before others can ask its store."""
-    return not is_main_process() and _BY_MAIN in getattr(error, "__notes__", ())
+    """Return True for an error that the main process raises too; its store may end before others can ask it."""
+    notes = [*getattr(error, "__notes__", ()), *getattr(error.__cause__, "__notes__", ())]
+    return not is_main_process() and _MAIN_NOTE in notes
 
 
 def _fails_first() -> bool:

@@ -71,7 +71,7 @@ def losses(
     return loss, {term.name: value for term, value in zip(objective.terms, terms, strict=True)}
 
 
-@torch.compiler.disable  # type: ignore[untyped-decorator]  # only log entries need it
+@torch.compiler.disable  # type: ignore[untyped-decorator]  # torch 2.13 fails with dynamic sizes
 @torch.no_grad()
 def gradient_shares(
     objective: Objective, targets: Mapping[View, Targets], *, head: VocabularyHead, counts: Mapping[str, Tensor]

@@ -4,6 +4,7 @@ from typing import Annotated, Any
 
 from pydantic import ConfigDict, Field
 
+from limbeck.distributed import Parallelism
 from limbeck.settings import Settings
 
 _Count = Annotated[int, Field(ge=0, le=10**15)]
@@ -60,7 +61,7 @@ class Results(_Record):
 
 class _Machine(_Record):
     processes: Annotated[int, Field(ge=1)] = 1
-    parallelism: str | None = None
+    parallelism: Parallelism | None = None
 
 
 class _Rows(_Record):

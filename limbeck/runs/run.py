@@ -145,8 +145,7 @@ class Run:
     def check_folder(self, resume: bool) -> None:
         """Raise FileError if the folder holds training, unless it is to `resume` with this recipe.
 
-        Batches, accumulation and processes may be others as long as a step has as many examples and the checkpoints can
-        be loaded.
+        Batches, accumulation and processes may be others as long as a step has as many examples.
         """
         if self.path.is_dir():
             refuse_links(self.path)
@@ -162,19 +161,10 @@ class Run:
         if fields := ", ".join(sorted(changed - {*_STEP})):
             advice = "give another --out (and --from that run to train it further)"
             raise FileError(f"holds a run whose recipe differs in {fields:.200}; {advice}", path=self.path)
-        if self.finished:
-            return
-        machine = run.provenance["machine"]
-        first_processes = machine.get("processes", 1)
-        first_kind = _checkpoint_kind(machine.get("parallelism"), first_processes)
-        next_kind = _checkpoint_kind(self.recipe.training.parallelism, process_count())
-        if first_kind != next_kind:
-            reason = f"its checkpoints are those of {first_kind}, from which {next_kind} cannot go on"
-            raise FileError(f"{reason}; start it as it was started", path=self.path)
         batches = [math.prod(settings[name] for name in _STEP) for settings in (earlier, present)]
-        first_step = batches[0] * first_processes
+        first_step = batches[0] * run.provenance["machine"].get("processes", 1)
         next_step = batches[1] * process_count()
-        if first_step != next_step:
+        if first_step != next_step and not self.finished:
             reason = f"began with steps of {first_step} examples; {process_count()} processes would take {next_step}"
             raise FileError(f"{reason}; change {' or '.join(_STEP)}", path=self.path)
 
@@ -231,13 +221,6 @@ def flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 
 def yaml_text(values: Any) -> str:
     return yaml.safe_dump(values, sort_keys=False, allow_unicode=True)
-
-
-def _checkpoint_kind(parallelism: str | None, processes: int) -> str:
-    """Return what can load the optimizer's state, which FSDP and DeepSpeed save each in its own way."""
-    if parallelism == "DeepSpeed":
-        return f"DeepSpeed with {processes} processes"
-    return parallelism if parallelism == "FSDP" else "DDP or a single process"
 
 
 def provenance(splits: Splits, recipe: Recipe) -> dict[str, Any]:

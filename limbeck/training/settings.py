@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, JsonValue, field_validator, model_validator
 
-from limbeck.distributed import process_count
+from limbeck.distributed import Parallelism, launcher_uses
 from limbeck.settings import Scalar, Settings
 
 # settings with a default of limbeck's, which a resolved recipe records
@@ -88,13 +88,13 @@ class TrainingSettings(Settings):
         return self
 
     @property
-    def parallelism(self) -> Literal["DDP", "FSDP", "DeepSpeed"] | None:
-        """What divides a step among processes, by these settings or by `accelerate launch`; None in one process."""
-        if self.deepspeed or os.environ.get("ACCELERATE_USE_DEEPSPEED") == "true":
+    def parallelism(self) -> Parallelism | None:
+        """The division of a step among processes, set here or by a launcher; None in a process without a launcher."""
+        if self.deepspeed or launcher_uses("DEEPSPEED"):
             return "DeepSpeed"
-        if process_count() == 1:
+        if "LOCAL_RANK" not in os.environ:  # as accelerate decides
             return None
-        return "FSDP" if self.fsdp or os.environ.get("ACCELERATE_USE_FSDP") == "true" else "DDP"
+        return "FSDP" if self.fsdp or launcher_uses("FSDP") else "DDP"
 
     def resolved(self) -> dict[str, Any]:
         """Return the settings that were set, and `RECORDED`."""

@@ -1,6 +1,5 @@
 """A distiller whose weights are shards in several processes (FSDP2, through accelerate)."""
 
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -17,17 +16,17 @@ _DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
 
 
 def prepare_sharding(accelerator: Accelerator, arguments: TrainingArguments) -> None:
-    """Set up FSDP2, which the arguments or a launcher ask for.
+    """Set up FSDP2, as the arguments or a launcher ask for it.
 
     Raises RecipeError for what cannot be trained so.
     """
-    state, options = accelerator.state, arguments.fsdp_plugin_args
-    if options is not None:
-        os.environ.pop("ACCELERATE_USE_FSDP", None)  # accelerate sets it for all later trainings of this process
+    state = accelerator.state
     if state.distributed_type == DistributedType.MULTI_CPU:  # accelerate shards on GPUs alone
-        state.fsdp_plugin = FullyShardedDataParallelPlugin(**(options or {}))
+        state.fsdp_plugin = FullyShardedDataParallelPlugin(**(arguments.fsdp_plugin_args or {}))
         state.distributed_type = PartialState._shared_state["distributed_type"] = DistributedType.FSDP
-    plugin = state.fsdp_plugin
+    plugin = getattr(state, "fsdp_plugin", None)
+    if plugin is None:
+        raise RecipeError("a process alone on a CPU has nothing to shard; start several", field="training.fsdp")
     if plugin.fsdp_version != 2 or plugin.state_dict_type != StateDictType.FULL_STATE_DICT:
         advice = "accelerate launch: --fsdp_version 2 --fsdp_state_dict_type FULL_STATE_DICT"
         raise RecipeError(f"needs version 2 and FULL_STATE_DICT ({advice})", field="training.fsdp_config")

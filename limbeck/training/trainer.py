@@ -17,6 +17,7 @@ import numpy as np
 import torch
 import transformers
 from accelerate.utils import save_fsdp_optimizer
+from accelerate.utils.constants import OPTIMIZER_NAME as FSDP_OPTIMIZER_NAME
 from torch import Tensor, nn
 from torch.distributed.checkpoint.state_dict import StateDictOptions, set_model_state_dict
 from torch.utils.data import DataLoader
@@ -28,12 +29,19 @@ from transformers import (
     TrainerState,
     TrainingArguments,
 )
-from transformers.trainer import SCHEDULER_NAME
+from transformers.trainer import OPTIMIZER_NAME, SCHEDULER_NAME
 from transformers.trainer_utils import rotate_checkpoints
 
 from limbeck.data import View
-from limbeck.distributed import gather, is_main_process, on_main_process, process_count, process_index
-from limbeck.errors import ModelError, RecipeError
+from limbeck.distributed import (
+    gather,
+    is_main_process,
+    kept_launcher,
+    on_main_process,
+    process_count,
+    process_index,
+)
+from limbeck.errors import FileError, ModelError, RecipeError
 from limbeck.files import MANIFEST, is_whole, remove, write_jsonl, write_manifest
 from limbeck.models.loading import FULL_PRECISION, pretrained
 from limbeck.models.lora import has_adapter, restore_adapter
@@ -96,7 +104,7 @@ class Distiller(nn.Module):
 
 
 def training_arguments(settings: TrainingSettings, output_dir: Path, seed: int) -> TrainingArguments:
-    """Return a run's arguments; raise RecipeError for what transformers, device or launcher refuse."""
+    """Return a run's arguments; raise RecipeError for what transformers or the device refuses, or a launcher adds."""
     values = {name: value for name, value in settings.resolved().items() if name not in _APPLIED_HERE}
     if settings.fp16 and (settings.use_cpu or not torch.accelerator.is_available()):  # transformers would ignore it
         raise RecipeError("a processor would train in float32; leave it out", field="training.fp16")
@@ -120,8 +128,10 @@ def training_arguments(settings: TrainingSettings, output_dir: Path, seed: int) 
     except (ValueError, TypeError, ArithmeticError, ImportError, RuntimeError) as error:
         raise RecipeError(str(error).strip(), field="training") from None
     if arguments.mixed_precision != "no" and not (settings.bf16 or settings.fp16):
-        reason = f"the launcher asks for {arguments.mixed_precision}; ask for it in the recipe, which the run keeps"
-        raise RecipeError(reason, field="training.bf16")
+        advice = "set bf16 or fp16, which the run keeps, or start with --mixed_precision no"
+        raise RecipeError(f"the launcher asks for {arguments.mixed_precision}; {advice}", field="training")
+    if arguments.deepspeed_plugin is not None:  # DeepSpeed would not clip
+        arguments.deepspeed_plugin.deepspeed_config.setdefault("gradient_clipping", arguments.max_grad_norm)
     arguments._n_gpu = min(arguments.n_gpu, 1)  # or transformers would split batches
     return arguments
 
@@ -226,20 +236,25 @@ class Trainer(transformers.Trainer):
         return options
 
     def create_accelerator_and_postprocess(self) -> None:
-        is_sharded = self.settings.parallelism == "FSDP"
-        super().create_accelerator_and_postprocess()
-        self.is_fsdp_enabled = is_sharded
-        if is_sharded:
+        with kept_launcher():
+            super().create_accelerator_and_postprocess()
+        parallelism = self.settings.parallelism
+        if parallelism == "FSDP":
             prepare_sharding(self.accelerator, self.args)
+        self.is_fsdp_enabled = parallelism == "FSDP"
         if self.is_deepspeed_enabled and self.accelerator.state.deepspeed_plugin.zero_stage == 3:
             raise RecipeError("stage 3 hides the head's weights; use training.fsdp", field="training.deepspeed")
 
     def fit(self) -> None:
-        """Train, from the newest whole checkpoint if any; leave the best weights, whole, in the student."""
+        """Train, from the newest whole checkpoint if any; leave the best weights, whole, in the student.
+
+        Raises FileError for a checkpoint whose optimizer's state was saved by another kind of parallelism.
+        """
         state = on_main_process(lambda: _newest_state(Path(str(self.args.output_dir))))
         if state is None:
             self.train()
         elif state.global_step < state.max_steps and not stops_early(self.settings, state.log_history):
+            on_main_process(lambda: self._check_optimizer(Path(self._checkpoint(state.global_step))))
             self.train(resume_from_checkpoint=self._checkpoint(state.global_step))
         else:
             self.state = state  # killed after its last step: transformers would take another
@@ -379,6 +394,17 @@ class Trainer(transformers.Trainer):
         if self.args.should_save:
             scheduler: Any = self.lr_scheduler
             torch.save(scheduler.state_dict(), Path(output_dir) / SCHEDULER_NAME)
+
+    def _check_optimizer(self, checkpoint: Path) -> None:
+        """Raise FileError for another's state of the optimizer; transformers would begin with a fresh one."""
+        parallelism = self.settings.parallelism
+        names = {"FSDP": f"{FSDP_OPTIMIZER_NAME}.bin", "DeepSpeed": "latest"}
+        loadable = (checkpoint / names.get(str(parallelism), OPTIMIZER_NAME)).exists()
+        if parallelism == "DeepSpeed":  # each process loads its own
+            loadable &= len(list(checkpoint.glob("rng_state*.pth"))) == process_count()
+        if not loadable:
+            reason = f"{parallelism or 'a process alone'} cannot load its optimizer's state"
+            raise FileError(f"{reason}; start the run as it was started", path=checkpoint)
 
     def _load_from_checkpoint(self, resume_from_checkpoint: str, model: nn.Module | None = None) -> None:
         student_model = self.distiller.student.model

@@ -82,7 +82,9 @@ def test_two_processes_write_the_run_of_one(sharing, tmp_path):
 
 @pytest.mark.parametrize("sharing", ["ddp", pytest.param("fsdp", marks=pytest.mark.slow), *DEEPSPEED])
 @pytest.mark.parametrize("victim", [0, pytest.param(1, marks=pytest.mark.slow)])
-def test_a_run_ends_with_any_of_its_processes_and_goes_on_as_if_none_had_been_killed(victim, sharing, tmp_path):
+def test_a_run_ends_with_any_of_its_processes_and_goes_on_as_if_none_had_been_killed(
+    victim, sharing, tmp_path, monkeypatch
+):
     path, out = recipe(tmp_path, 2, **SHARING[sharing]), tmp_path / "run"
     words = ("train", str(path), "--resume", "--out", str(out))
     processes = Forked.several(2, *words)
@@ -93,7 +95,7 @@ def test_a_run_ends_with_any_of_its_processes_and_goes_on_as_if_none_had_been_ki
     assert processes[1 - victim].wait() not in (0, 99), processes[1 - victim].text
     assert processes[1 - victim].text.count("error:") == 1, processes[1 - victim].text
     assert not open_run(out).finished
-    for copy in ("alone", "other"):
+    for copy in ("alone", "four", "other"):
         shutil.copytree(out, tmp_path / copy)
 
     for folder in (out, tmp_path / "unbroken"):
@@ -109,37 +111,27 @@ def test_a_run_ends_with_any_of_its_processes_and_goes_on_as_if_none_had_been_ki
     assert [process.wait() for process in processes] == [0, 0], processes[0].text
     assert all(torch.equal(weights_of(open_run(out))[name], unbroken[name]) for name in unbroken)
 
-    # by another number of processes, with steps of as many examples
+    # alone
     values = yaml.safe_load(path.read_text())
     with pytest.raises(FileError):
         train(tiny(**values), tmp_path / "other", resume=True)
-    if sharing == "ddp":
-        values["training"] |= {"gradient_accumulation_steps": 2}
-        check_alike(train(tiny(**values), tmp_path / "alone", resume=True), open_run(tmp_path / "unbroken"))
-        return
-    values["training"] |= {"per_device_train_batch_size": 1}
+    if sharing == "ddp":  # with steps of as many examples
+        accumulating = {**values, "training": {**values["training"], "gradient_accumulation_steps": 2}}
+        check_alike(train(tiny(**accumulating), tmp_path / "alone", resume=True), open_run(tmp_path / "unbroken"))
+        for name, value in FSDP_BY_LAUNCHER.items():
+            monkeypatch.setenv(name, value)
+
+    # by four processes, of which only those of FSDP can load what two have saved, and only FSDP's
+    values["training"]["per_device_train_batch_size"] = 1
     path.write_text(yaml.safe_dump(values))
-    processes = Forked.several(4, *words[:-1], str(tmp_path / "alone"))
+    processes = Forked.several(4, *words[:-1], str(tmp_path / "four"))
     codes = [process.wait() for process in processes]
+    text = "".join(process.text for process in processes)
     if sharing == "fsdp":
-        assert codes == [0] * 4, processes[0].text
-        check_alike(open_run(tmp_path / "alone"), open_run(tmp_path / "unbroken"))
+        assert codes == [0] * 4, text
+        check_alike(open_run(tmp_path / "four"), open_run(tmp_path / "unbroken"))
     else:
-        assert all(codes) and "".join(process.text for process in processes).count("error:") == 1
-
-
-def test_a_run_is_resumed_by_what_can_load_its_checkpoints(tmp_path, monkeypatch):
-    path, out = recipe(tmp_path, 2, max_steps=2), tmp_path / "run"
-    words = ("train", str(path), "--resume", "--out", str(out))
-    processes = Forked.several(2, *words)
-    assert [process.wait() for process in processes] == [0, 0], processes[0].text
-    (out / "results.json").unlink()
-    for name, value in FSDP_BY_LAUNCHER.items():
-        monkeypatch.setenv(name, value)
-    processes = Forked.several(2, *words)
-    assert all(process.wait() for process in processes)
-    assert "FSDP" in "".join(process.text for process in processes)
-    assert not open_run(out).finished
+        assert all(codes) and text.count("error:") == 1 and "optimizer" in text, text
 
 
 def test_an_error_of_one_process_ends_all_with_one_line(tmp_path):
@@ -177,6 +169,13 @@ ACCELERATE_FSDP = ACCELERATE | {
 ACCELERATE_DEEPSPEED = ACCELERATE | {"distributed_type": "DEEPSPEED", "deepspeed_config": {"zero_stage": 2}}
 
 
+@pytest.mark.slow
+def test_a_launched_process_alone_has_nothing_to_shard(tmp_path):
+    (process,) = Forked.several(1, "train", str(recipe(tmp_path, 4, fsdp=True)), "--out", str(tmp_path / "run"))
+    assert process.wait() == 2
+    assert process.text.count("error:") == 1 and "training.fsdp" in process.text, process.text
+
+
 @pytest.mark.slow  # a launcher's own start takes longest; the other tests fork the processes
 @pytest.mark.parametrize(
     ("accelerate", "parallelism", "optimizer"),
@@ -193,11 +192,14 @@ def test_launchers_start_it(accelerate, parallelism, optimizer, tmp_path):
         (tmp_path / "accelerate.yaml").write_text(yaml.safe_dump(accelerate))
         launcher = ["accelerate.commands.launch", "--config_file", str(tmp_path / "accelerate.yaml")]
     words = [sys.executable, "-m", *launcher, "-m", "limbeck", "train", str(path), "--out", str(tmp_path / "run")]
-    subprocess.run(words, check=True, capture_output=True)
+    done = subprocess.run(words, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
     run = open_run(tmp_path / "run")
     machine = run.provenance["machine"]
     assert (machine["processes"], machine["parallelism"]) == (2, parallelism)
     assert (run.checkpoints / "checkpoint-2" / optimizer).is_file()
+    again = subprocess.run(words, capture_output=True, text=True)  # without --resume
+    assert again.returncode and again.stderr.count("limbeck: error:") == 1, again.stderr
 
 
 @pytest.fixture

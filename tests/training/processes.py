@@ -19,12 +19,13 @@ from limbeck.models.loading import load
 from limbeck.models.tokenization import MULTIPLE
 from limbeck.tasks import get
 from limbeck.training.sampler import BucketSampler, StepShape
+from limbeck.training.sharding import is_sharded
 from limbeck.training.trainer import _Epoch
 from tests.training.small import EXAMPLES, PARTIAL, scratch, trainer
 
 STEP = 6  # examples
 # Adam divides a gradient by its size: of one that is almost 0 it would take the rounding for a step
-SIZES = {"max_steps": 10, "logging_steps": 10, "adam_epsilon": 1e-6, "learning_rate": 1e-3}
+SIZES = {"max_steps": 10, "logging_steps": 10, "adam_epsilon": 1e-6, "learning_rate": 1e-3, "max_grad_norm": 0.1}
 ROWS = [replace(row, rationale=None) if number % 3 == 1 else row for number, row in enumerate(PARTIAL)]
 
 
@@ -46,10 +47,9 @@ class Case(NamedTuple):
 
 
 def deepspeed(stage: int) -> dict:
-    """Return DeepSpeed's settings of a stage, for torch's own optimizer."""
-    sizes = ("train_micro_batch_size_per_gpu", "gradient_accumulation_steps", "gradient_clipping")
-    settings = {"zero_optimization": {"stage": stage}, "zero_allow_untested_optimizer": True}
-    return settings | dict.fromkeys(sizes, "auto")
+    """Return DeepSpeed's settings of a stage."""
+    sizes = {"train_micro_batch_size_per_gpu": "auto", "gradient_accumulation_steps": "auto"}
+    return {"zero_optimization": {"stage": stage}, **sizes}
 
 
 class AllBatches(BucketSampler):
@@ -100,5 +100,8 @@ def fit(case: Case, folder: Path) -> None:
         training.sampler = AllBatches(training.training_set.lengths, shape=shape, multiple=MULTIPLE, seed=3)
         training.add_callback(_Epoch(training.training_set, training.sampler))
     training.fit()
+    assert is_sharded(training.distiller) == case.fsdp
+    if case.stage:
+        assert training.deepspeed.zero_optimization_stage() == case.stage
     if is_main_process():
         save_file({name: weight.clone() for name, weight in student.state_dict().items()}, out / "weights.safetensors")
