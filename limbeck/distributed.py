@@ -78,11 +78,12 @@ def gather(items: Sequence[Item]) -> list[Item]:
 
 
 def disconnect() -> None:
-    """End the connection to the other processes, or torch would warn."""
+    """End the connection to the other processes, or torch would warn, or abort at the end of this one."""
     if process_count() > 1:
         from accelerate import PartialState
 
         PartialState().destroy_process_group()
+        time.sleep(0.5)  # gloo's thread frees the last collective's tensors, which fails once Python ends
 
 
 @contextmanager
