@@ -43,10 +43,12 @@ def kept_launcher() -> Iterator[None]:
     """Undo accelerate's changes to what the launcher asks for, which later trainings of this process would see."""
     names = ("ACCELERATE_USE_FSDP", "ACCELERATE_USE_DEEPSPEED")
     asked = {name: os.environ[name] for name in names if name in os.environ}
-    yield
-    for name in names:
-        os.environ.pop(name, None)
-    os.environ.update(asked)
+    try:
+        yield
+    finally:
+        for name in names:
+            os.environ.pop(name, None)
+        os.environ.update(asked)
 
 
 def on_main_process(action: Callable[[], Item]) -> Item:
@@ -90,7 +92,7 @@ def disconnect() -> None:
 def one_error() -> Iterator[None]:
     """Let the first process that fails raise its error; end the others silently, which often fail because of it.
 
-    An error of `on_main_process` is the main process's. Raises LimbeckError in place of a lost connection.
+    The main process raises the errors of `on_main_process`. Raises LimbeckError in place of a lost connection.
     """
     try:
         yield
