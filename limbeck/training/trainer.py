@@ -331,7 +331,7 @@ class Trainer(transformers.Trainer):
     def evaluate(
         self, eval_dataset: Any = None, ignore_keys: Any = None, metric_key_prefix: str = "eval"
     ) -> dict[str, float]:
-        with whole_weights(self.distiller, self.accelerator):
+        with whole_weights(self._root, self.accelerator):
             values = self.validate() | self._validation_loss()
         metrics = {f"{metric_key_prefix}_{name}": value for name, value in values.items()}
         self.log(metrics)
@@ -395,6 +395,12 @@ class Trainer(transformers.Trainer):
             scheduler: Any = self.lr_scheduler
             torch.save(scheduler.state_dict(), Path(output_dir) / SCHEDULER_NAME)
 
+    @property
+    def _root(self) -> nn.Module:
+        """The root of the shards: the compiled module, if it is compiled, else the distiller."""
+        root: Any = self.model
+        return root
+
     def _check_optimizer(self, checkpoint: Path) -> None:
         """Raise FileError for another's state of the optimizer; transformers would begin with a fresh one."""
         parallelism = self.settings.parallelism
@@ -408,7 +414,7 @@ class Trainer(transformers.Trainer):
 
     def _load_from_checkpoint(self, resume_from_checkpoint: str, model: nn.Module | None = None) -> None:
         student_model = self.distiller.student.model
-        if is_sharded(self.distiller):
+        if is_sharded(self._root):
             weights = _checkpoint_model(resume_from_checkpoint).state_dict() if is_main_process() else {}
             options = StateDictOptions(full_state_dict=True, broadcast_from_rank0=True)
             set_model_state_dict(student_model, weights, options=options)

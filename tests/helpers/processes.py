@@ -75,7 +75,7 @@ class Forked:
 
     def wait(self) -> int:
         """Read its terminal to the end, and return its exit code."""
-        while self._read(60):
+        while self._read(300):  # a compiler says nothing for minutes
             pass
         return os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])
 

@@ -22,6 +22,7 @@ from tests.training.processes import deepspeed
 SHARING = {
     "ddp": {},
     "fsdp": {"fsdp": True},
+    "compiled-fsdp": {"fsdp": True, "torch_compile": True},
     "deepspeed-1": {"deepspeed": deepspeed(1)},
     "deepspeed-2": {"deepspeed": deepspeed(2)},
 }
@@ -65,7 +66,7 @@ def check_alike(run, reference) -> None:
         assert numbers[0] == pytest.approx(numbers[1], rel=1e-3, abs=1e-5)
 
 
-@pytest.mark.parametrize("sharing", ["ddp", "fsdp", *DEEPSPEED])
+@pytest.mark.parametrize("sharing", ["ddp", "fsdp", pytest.param("compiled-fsdp", marks=pytest.mark.slow), *DEEPSPEED])
 def test_two_processes_write_the_run_of_one(sharing, tmp_path):
     path = recipe(tmp_path, 2, **SHARING[sharing])
     processes = Forked.several(2, "train", str(path), "--out", str(tmp_path / "two"))

@@ -100,7 +100,7 @@ def fit(case: Case, folder: Path) -> None:
         training.sampler = AllBatches(training.training_set.lengths, shape=shape, multiple=MULTIPLE, seed=3)
         training.add_callback(_Epoch(training.training_set, training.sampler))
     training.fit()
-    assert is_sharded(training.distiller) == case.fsdp
+    assert is_sharded(training._root) == case.fsdp
     if case.stage:
         assert training.deepspeed.zero_optimization_stage() == case.stage
     if is_main_process():
