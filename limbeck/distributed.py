@@ -38,19 +38,6 @@ def launcher_uses(name: Literal["FSDP", "DEEPSPEED"]) -> bool:
     return os.environ.get(f"ACCELERATE_USE_{name}", "").lower() == "true"
 
 
-@contextmanager
-def kept_launcher() -> Iterator[None]:
-    """Undo accelerate's changes to what the launcher asks for, which later trainings of this process would see."""
-    names = ("ACCELERATE_USE_FSDP", "ACCELERATE_USE_DEEPSPEED")
-    asked = {name: os.environ[name] for name in names if name in os.environ}
-    try:
-        yield
-    finally:
-        for name in names:
-            os.environ.pop(name, None)
-        os.environ.update(asked)
-
-
 def on_main_process(action: Callable[[], Item]) -> Item:
     """Return the result of an action of the main process in all; raise its exception in all."""
     if process_count() == 1:

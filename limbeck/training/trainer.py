@@ -9,46 +9,43 @@ import math
 import os
 import sys
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import torch
 import transformers
-from accelerate.utils import save_fsdp_optimizer
-from accelerate.utils.constants import OPTIMIZER_NAME as FSDP_OPTIMIZER_NAME
+from accelerate.utils import purge_accelerate_environment, save_fsdp_optimizer
 from torch import Tensor, nn
 from torch.distributed.checkpoint.state_dict import StateDictOptions, set_model_state_dict
 from torch.utils.data import DataLoader
 from transformers import (
-    PreTrainedModel,
     PrinterCallback,
     ProgressCallback,
     TrainerCallback,
     TrainerState,
     TrainingArguments,
 )
-from transformers.trainer import OPTIMIZER_NAME, SCHEDULER_NAME
+from transformers.trainer import SCHEDULER_NAME
 from transformers.trainer_utils import rotate_checkpoints
 
 from limbeck.data import View
 from limbeck.distributed import (
     gather,
     is_main_process,
-    kept_launcher,
     on_main_process,
     process_count,
     process_index,
 )
-from limbeck.errors import FileError, ModelError, RecipeError
-from limbeck.files import MANIFEST, is_whole, remove, write_jsonl, write_manifest
-from limbeck.models.loading import FULL_PRECISION, pretrained
+from limbeck.errors import ModelError, RecipeError
+from limbeck.files import remove, write_jsonl, write_manifest
 from limbeck.models.lora import has_adapter, restore_adapter
 from limbeck.models.student import Student
 from limbeck.models.tokenization import MULTIPLE, ExampleIds
 from limbeck.objectives import Objective
 from limbeck.objectives.fused import Targets, gradient_shares, losses, term_counts
+from limbeck.training.checkpoints import check_optimizer, checkpoint_model, newest_state, stops_early, validations
 from limbeck.training.dataset import TrainingSet
 from limbeck.training.sampler import BucketSampler, StepShape
 from limbeck.training.settings import TrainingSettings
@@ -130,44 +127,10 @@ def training_arguments(settings: TrainingSettings, output_dir: Path, seed: int) 
     if arguments.mixed_precision != "no" and not (settings.bf16 or settings.fp16):
         advice = "set bf16 or fp16, which the run keeps, or start with --mixed_precision no"
         raise RecipeError(f"the launcher asks for {arguments.mixed_precision}; {advice}", field="training")
-    if arguments.deepspeed_plugin is not None:  # DeepSpeed would not clip
+    if arguments.deepspeed_plugin is not None:  # or DeepSpeed would ignore max_grad_norm
         arguments.deepspeed_plugin.deepspeed_config.setdefault("gradient_clipping", arguments.max_grad_norm)
     arguments._n_gpu = min(arguments.n_gpu, 1)  # or transformers would split batches
     return arguments
-
-
-class Validation(NamedTuple):
-    """A validation; the best has the highest accuracy, then the lowest loss, then the latest step."""
-
-    accuracy: float
-    gain: float  # minus the loss; -inf without a loss or for nan
-    step: int
-
-
-def validations(log_history: Iterable[Mapping[str, Any]]) -> list[Validation]:
-    """Return the last validation of each step in a Trainer's log."""
-    by_step = {}
-    for entry in log_history:
-        if "eval_accuracy" in entry:
-            loss = entry.get("eval_loss", math.nan)
-            gain = -math.inf if math.isnan(loss) else -loss
-            by_step[entry["step"]] = Validation(entry["eval_accuracy"], gain, entry["step"])
-    return list(by_step.values())
-
-
-def stops_early(settings: TrainingSettings, log_history: Iterable[Mapping[str, Any]]) -> bool:
-    """Return True after `early_stopping_patience` validations in a row without a gain.
-
-    A gain is an accuracy above the best by more than the threshold, or equal to it with a lower loss.
-    """
-    best, waited = Validation(-math.inf, -math.inf, 0), 0
-    for validation in validations(log_history):
-        gains = validation.accuracy - best.accuracy > settings.early_stopping_threshold
-        if validation.accuracy == best.accuracy:
-            gains = validation.gain > best.gain
-        waited = 0 if gains else waited + 1
-        best = max(best, validation)
-    return settings.early_stopping_patience is not None and waited >= settings.early_stopping_patience
 
 
 class Trainer(transformers.Trainer):
@@ -235,13 +198,13 @@ class Trainer(transformers.Trainer):
         options["dynamo_plugin"].dynamic = True  # batches differ in each size
         return options
 
+    # or later trainings of this process would take this one's settings for the launcher's
+    @purge_accelerate_environment  # type: ignore[untyped-decorator]
     def create_accelerator_and_postprocess(self) -> None:
-        with kept_launcher():
-            super().create_accelerator_and_postprocess()
-        parallelism = self.settings.parallelism
-        if parallelism == "FSDP":
+        super().create_accelerator_and_postprocess()
+        self.is_fsdp_enabled = self.settings.parallelism == "FSDP"
+        if self.is_fsdp_enabled:
             prepare_sharding(self.accelerator, self.args)
-        self.is_fsdp_enabled = parallelism == "FSDP"
         if self.is_deepspeed_enabled and self.accelerator.state.deepspeed_plugin.zero_stage == 3:
             raise RecipeError("stage 3 hides the head's weights; use training.fsdp", field="training.deepspeed")
 
@@ -250,19 +213,20 @@ class Trainer(transformers.Trainer):
 
         Raises FileError for a checkpoint whose optimizer's state was saved by another kind of parallelism.
         """
-        state = on_main_process(lambda: _newest_state(Path(str(self.args.output_dir))))
+        state = on_main_process(lambda: newest_state(Path(str(self.args.output_dir))))
         if state is None:
             self.train()
         elif state.global_step < state.max_steps and not stops_early(self.settings, state.log_history):
-            on_main_process(lambda: self._check_optimizer(Path(self._checkpoint(state.global_step))))
-            self.train(resume_from_checkpoint=self._checkpoint(state.global_step))
+            checkpoint = self._checkpoint(state.global_step)
+            on_main_process(lambda: check_optimizer(Path(checkpoint), self.settings.parallelism))
+            self.train(resume_from_checkpoint=checkpoint)
         else:
             self.state = state  # killed after its last step: transformers would take another
             if not self.is_fsdp_enabled:
                 self._load_from_checkpoint(self._checkpoint(state.best_global_step or state.global_step))
         if self.is_fsdp_enabled:  # its layers would go on waiting for those of other processes
             student = self.distiller.student
-            whole = _checkpoint_model(self._checkpoint(self.state.best_global_step or self.state.global_step))
+            whole = checkpoint_model(self._checkpoint(self.state.best_global_step or self.state.global_step))
             whole.generation_config = student.model.generation_config
             student.model = whole.to(self.args.device)  # type: ignore[arg-type]
 
@@ -401,21 +365,10 @@ class Trainer(transformers.Trainer):
         root: Any = self.model
         return root
 
-    def _check_optimizer(self, checkpoint: Path) -> None:
-        """Raise FileError for another's state of the optimizer; transformers would begin with a fresh one."""
-        parallelism = self.settings.parallelism
-        names = {"FSDP": f"{FSDP_OPTIMIZER_NAME}.bin", "DeepSpeed": "latest"}
-        loadable = (checkpoint / names.get(str(parallelism), OPTIMIZER_NAME)).exists()
-        if parallelism == "DeepSpeed":  # each process loads its own
-            loadable &= len(list(checkpoint.glob("rng_state*.pth"))) == process_count()
-        if not loadable:
-            reason = f"{parallelism or 'a process alone'} cannot load its optimizer's state"
-            raise FileError(f"{reason}; start the run as it was started", path=checkpoint)
-
     def _load_from_checkpoint(self, resume_from_checkpoint: str, model: nn.Module | None = None) -> None:
         student_model = self.distiller.student.model
         if is_sharded(self._root):
-            weights = _checkpoint_model(resume_from_checkpoint).state_dict() if is_main_process() else {}
+            weights = checkpoint_model(resume_from_checkpoint).state_dict() if is_main_process() else {}
             options = StateDictOptions(full_state_dict=True, broadcast_from_rank0=True)
             set_model_state_dict(student_model, weights, options=options)
         elif has_adapter(student_model):
@@ -433,35 +386,6 @@ class Trainer(transformers.Trainer):
 
     def _checkpoint(self, step: int | None) -> str:
         return f"{self.args.output_dir}/checkpoint-{step}"
-
-
-def _checkpoint_model(checkpoint: str) -> PreTrainedModel:
-    """Load a checkpoint's model as anyone would: its files' names of weights may differ from the modules'."""
-    model, _ = pretrained(checkpoint, FULL_PRECISION)
-    return model
-
-
-def _newest_state(folder: Path) -> TrainerState | None:
-    """Return the state of the newest checkpoint in a folder that is whole, as the best until then is, if any."""
-    checkpoints = _checkpoints(folder)
-    for step, checkpoint in sorted(checkpoints.items(), reverse=True):
-        if is_whole(checkpoint):
-            state = TrainerState.load_from_json(str(checkpoint / "trainer_state.json"))
-            best = checkpoints.get(state.best_global_step or step)
-            if best is not None and (best == checkpoint or is_whole(best)):
-                return state
-            reason = f"the best until then, of step {state.best_global_step}, is missing or damaged"
-        else:
-            has_manifest = (checkpoint / MANIFEST).is_file()
-            reason = f"{'damaged' if has_manifest else 'unfinished'}, by its {MANIFEST}"
-        log.warning("%s: not resumed from: %s", checkpoint, reason)
-    return None
-
-
-def _checkpoints(folder: Path) -> dict[int, Path]:
-    """Return a folder's checkpoints by step, whole or not."""
-    steps = {path: path.name.removeprefix("checkpoint-") for path in folder.glob("checkpoint-*")}
-    return {int(step): path for path, step in steps.items() if step.isdecimal()}
 
 
 class _Collator:

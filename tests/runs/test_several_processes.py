@@ -5,7 +5,6 @@ import random
 import shutil
 import subprocess
 import sys
-from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -17,7 +16,7 @@ from limbeck.errors import FileError
 from limbeck.runs import open_run, train
 from tests.helpers.processes import Forked
 from tests.runs.recipes import TINY, rows_of, tiny
-from tests.training.processes import deepspeed
+from tests.training.processes import NEEDS_DEEPSPEED, deepspeed
 
 SHARING = {
     "ddp": {},
@@ -26,13 +25,11 @@ SHARING = {
     "deepspeed-1": {"deepspeed": deepspeed(1)},
     "deepspeed-2": {"deepspeed": deepspeed(2)},
 }
-NEEDS_DEEPSPEED = [pytest.mark.slow, pytest.mark.skipif(find_spec("deepspeed") is None, reason="needs DeepSpeed")]
 DEEPSPEED = [pytest.param(f"deepspeed-{stage}", marks=NEEDS_DEEPSPEED) for stage in (1, 2)]
-FSDP_BY_LAUNCHER = {
-    "ACCELERATE_USE_FSDP": "true",
-    "FSDP_VERSION": "2",
-    "FSDP_STATE_DICT_TYPE": "FULL_STATE_DICT",
-    "FSDP_AUTO_WRAP_POLICY": "TRANSFORMER_BASED_WRAP",
+FSDP_CONFIG = {  # of accelerate's file, and in capitals of the environment that its launcher makes
+    "fsdp_version": 2,
+    "fsdp_state_dict_type": "FULL_STATE_DICT",
+    "fsdp_auto_wrap_policy": "TRANSFORMER_BASED_WRAP",
 }
 SCRATCH = {**TINY["student"]["scratch"], "dropout_rate": 0.0}
 
@@ -119,8 +116,8 @@ def test_a_run_ends_with_any_of_its_processes_and_goes_on_as_if_none_had_been_ki
     if sharing == "ddp":  # with steps of as many examples
         accumulating = {**values, "training": {**values["training"], "gradient_accumulation_steps": 2}}
         check_alike(train(tiny(**accumulating), tmp_path / "alone", resume=True), open_run(tmp_path / "unbroken"))
-        for name, value in FSDP_BY_LAUNCHER.items():
-            monkeypatch.setenv(name, value)
+        for name, value in {"accelerate_use_fsdp": "true", **FSDP_CONFIG}.items():
+            monkeypatch.setenv(name.upper(), str(value))
 
     # by four processes, of which only those of FSDP can load what two have saved, and only FSDP's
     values["training"]["per_device_train_batch_size"] = 1
@@ -158,23 +155,16 @@ def test_an_error_of_one_process_ends_all_with_one_line(tmp_path):
     assert text.count("error:") == 1 and "nowhere.jsonl" in text, text
 
 
-ACCELERATE = {"num_processes": 2, "num_machines": 1, "use_cpu": True, "mixed_precision": "no"}
-ACCELERATE_FSDP = ACCELERATE | {
-    "distributed_type": "FSDP",
-    "fsdp_config": {
-        "fsdp_version": 2,
-        "fsdp_state_dict_type": "FULL_STATE_DICT",
-        "fsdp_auto_wrap_policy": "TRANSFORMER_BASED_WRAP",
-    },
-}
-ACCELERATE_DEEPSPEED = ACCELERATE | {"distributed_type": "DEEPSPEED", "deepspeed_config": {"zero_stage": 2}}
-
-
 @pytest.mark.slow
 def test_a_launched_process_alone_has_nothing_to_shard(tmp_path):
     (process,) = Forked.several(1, "train", str(recipe(tmp_path, 4, fsdp=True)), "--out", str(tmp_path / "run"))
     assert process.wait() == 2
     assert process.text.count("error:") == 1 and "training.fsdp" in process.text, process.text
+
+
+ACCELERATE = {"num_processes": 2, "num_machines": 1, "use_cpu": True, "mixed_precision": "no"}
+ACCELERATE_FSDP = ACCELERATE | {"distributed_type": "FSDP", "fsdp_config": FSDP_CONFIG}
+ACCELERATE_DEEPSPEED = ACCELERATE | {"distributed_type": "DEEPSPEED", "deepspeed_config": {"zero_stage": 2}}
 
 
 @pytest.mark.slow  # a launcher's own start takes longest; the other tests fork the processes

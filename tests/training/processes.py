@@ -7,9 +7,12 @@ only one process can have.
 import copy
 from dataclasses import replace
 from functools import cache
+from importlib.util import find_spec
 from pathlib import Path
 from typing import NamedTuple
 
+import pytest
+from accelerate.utils import is_compiled_module
 from safetensors.torch import save_file
 from transformers import set_seed
 
@@ -27,6 +30,9 @@ STEP = 6  # examples
 # Adam divides a gradient by its size: of one that is almost 0 it would take the rounding for a step
 SIZES = {"max_steps": 10, "logging_steps": 10, "adam_epsilon": 1e-6, "learning_rate": 1e-3, "max_grad_norm": 0.1}
 ROWS = [replace(row, rationale=None) if number % 3 == 1 else row for number, row in enumerate(PARTIAL)]
+
+
+NEEDS_DEEPSPEED = [pytest.mark.slow, pytest.mark.skipif(find_spec("deepspeed") is None, reason="needs DeepSpeed")]
 
 
 class Case(NamedTuple):
@@ -101,6 +107,7 @@ def fit(case: Case, folder: Path) -> None:
         training.add_callback(_Epoch(training.training_set, training.sampler))
     training.fit()
     assert is_sharded(training._root) == case.fsdp
+    assert is_compiled_module(training.model_wrapped) == ("torch_compile" in case.options)
     if case.stage:
         assert training.deepspeed.zero_optimization_stage() == case.stage
     if is_main_process():

@@ -1,7 +1,6 @@
 """Several processes train what one does: each objective, student and way of sharing the work."""
 
 import itertools
-from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -10,7 +9,7 @@ from safetensors.torch import load_file
 from limbeck.objectives import METHODS
 from tests.helpers import decoders
 from tests.helpers.processes import Forked
-from tests.training.processes import STEP, Case, fit
+from tests.training.processes import NEEDS_DEEPSPEED, STEP, Case, fit
 
 
 def launch(folder: Path, cases: list[Case], count: int) -> None:
@@ -65,9 +64,10 @@ def test_narrow_or_compiled_processes_train_nearly_the_weights_of_one(options, t
     check(tmp_path, [Case("mi", *kind, STEP // 2, options=options) for kind in KINDS], tolerance)
 
 
-@pytest.mark.slow
-@pytest.mark.skipif(find_spec("deepspeed") is None, reason="needs DeepSpeed")
-@pytest.mark.parametrize(("method", "batches"), [("mi", 1), ("infonce", 1), ("mi", 3)])
+@pytest.mark.parametrize(
+    ("method", "batches"),
+    [pytest.param(*case, marks=NEEDS_DEEPSPEED) for case in (("mi", 1), ("infonce", 1), ("mi", 3))],
+)
 def test_deepspeed_trains_the_weights_of_one_process(method, batches, tmp_path):
     kinds = itertools.product(("llama", "t5", "lora"), (1, 2))
     check(tmp_path, [Case(method, kind, False, STEP // 2 // batches, batches, stage=stage) for kind, stage in kinds])
